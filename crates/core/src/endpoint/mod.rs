@@ -1,0 +1,19 @@
+//! Endpoint strings: where to listen and where to connect, as plain data.
+//!
+//! [`ServerEndpoint`] and [`ClientEndpoint`] parse and print them; what a
+//! scheme means is for [`Schemes`](crate::Schemes) to say.
+
+mod address;
+mod client;
+mod error;
+mod fields;
+pub mod grammar;
+mod server;
+
+pub(crate) use address::{Host, Interface, ScopedIp, UnixPath};
+pub use client::ClientEndpoint;
+pub(crate) use client::{ClientSpec, TcpConnect, TlsConnect, UnixConnect};
+pub use error::{ParseError, Problem};
+pub use grammar::{Description, MAX_JUMPS, MAX_LENGTH, quote};
+pub use server::ServerEndpoint;
+pub(crate) use server::{ServerSpec, TcpListen, UdpListen, UnixListen};

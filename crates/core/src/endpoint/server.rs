@@ -1,0 +1,424 @@
+//! [`ServerEndpoint`]: a string that says where to listen.
+//!
+//! Plain data. What listens on it stands elsewhere; nothing here opens a socket or a file.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::address::{Interface, UnixPath};
+use super::error::{ParseError, Problem};
+use super::fields::{FD, Fields, MEM, Shape, write_file};
+use super::grammar::{COMMAND, Description, Escaped, Source, scan};
+
+/// Where to listen, parsed from a string such as `tcp:8080` or `unix:/run/x.sock:mode=660`.
+///
+/// A string that cannot serve does not parse. Whether the port is free and the file is there shows
+/// when it listens. The grammar stands in [`grammar`](crate::endpoint::grammar).
+///
+/// - `tcp:PORT` listens on loopback, `tcp:ADDRESS:PORT` on one address, `tcp:PORT:interface=*` on
+///   all. `interface=` takes an address, `localhost` or `*`, no other names. Port 0 asks for any.
+///   `backlog=` is 1024 if it is not given: the kernel cuts it down to what it allows, and a short
+///   one refuses peers in a burst. The flag `reuse-port` lets several sockets share the port.
+/// - `tls:` has the same and `cert=FILE`, `key=FILE`, both PEM. With no `key` the private key
+///   stands in the certificate's file; with no `cert` the program supplies both.
+/// - `udp:` as `tcp:`, with no backlog.
+/// - `unix:PATH`, with `mode=` for the socket's permissions and `backlog=`; `unix:@NAME` in
+///   Linux's abstract namespace.
+/// - `stdio:`, `fd:NUMBER` (a listening descriptor) and `mem:NAME`.
+///
+/// ```
+/// use ropewalk_core::ServerEndpoint;
+///
+/// let endpoint: ServerEndpoint = "tls:443:interface=*:cert=/etc/web.pem".parse()?;
+/// assert_eq!(endpoint.scheme(), "tls");
+/// assert!(!endpoint.needs_certificate());
+///
+/// let error = "exec:date".parse::<ServerEndpoint>().unwrap_err();
+/// assert!(error.to_string().contains(r#"at 0: "exec" cannot serve"#));
+/// # Ok::<(), ropewalk_core::endpoint::ParseError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServerEndpoint {
+    pub(crate) spec: ServerSpec,
+}
+
+impl ServerEndpoint {
+    /// The scheme, in lower case.
+    pub fn scheme(&self) -> &str {
+        match &self.spec {
+            ServerSpec::Tcp(_) => "tcp",
+            ServerSpec::Tls(_) => "tls",
+            ServerSpec::Unix(_) => "unix",
+            ServerSpec::Udp(_) => "udp",
+            ServerSpec::Stdio => "stdio",
+            ServerSpec::Fd(_) => "fd",
+            ServerSpec::Mem(_) => "mem",
+            ServerSpec::Other(description) => description.scheme(),
+        }
+    }
+
+    /// The fields, where the scheme is not one that is read here: jumps, `systemd`, and schemes
+    /// that other crates add.
+    pub fn description(&self) -> Option<&Description> {
+        match &self.spec {
+            ServerSpec::Other(description) => Some(description),
+            _ => None,
+        }
+    }
+
+    /// Whether it speaks TLS and names no certificate, so that the program must supply one; also
+    /// where the endpoint behind a jump does.
+    pub fn needs_certificate(&self) -> bool {
+        match &self.spec {
+            ServerSpec::Tls(tls) => tls.cert.is_none(),
+            ServerSpec::Other(description) => {
+                let inner = description
+                    .inner()
+                    .and_then(|inner| inner.parse::<Self>().ok());
+                inner.is_some_and(|inner| inner.needs_certificate())
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for ServerEndpoint {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let source = Source::new(text)?;
+        let endpoint = Self {
+            spec: ServerSpec::read(&source)?,
+        };
+        source.check_length(endpoint.to_string().len())?;
+        Ok(endpoint)
+    }
+}
+
+impl fmt::Display for ServerEndpoint {
+    /// The canonical form: an interface before its port, except `interface=*`; no defaults.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.spec {
+            ServerSpec::Tcp(tcp) => write!(f, "tcp:{tcp}"),
+            ServerSpec::Tls(tls) => write!(f, "tls:{tls}"),
+            ServerSpec::Unix(unix) => write!(f, "unix:{unix}"),
+            ServerSpec::Udp(udp) => write!(f, "udp:{udp}"),
+            ServerSpec::Stdio => f.write_str("stdio:"),
+            ServerSpec::Fd(number) => write!(f, "fd:{number}"),
+            ServerSpec::Mem(name) => {
+                write!(
+                    f,
+                    "mem:{}",
+                    Escaped {
+                        text: name,
+                        positional: true,
+                        jump: false
+                    }
+                )
+            }
+            ServerSpec::Other(description) => write!(f, "{description}"),
+        }
+    }
+}
+
+/// What a server's string says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ServerSpec {
+    Tcp(TcpListen),
+    Tls(TlsListen),
+    Unix(UnixListen),
+    Udp(UdpListen),
+    Stdio,
+    /// A listening descriptor, from 0 on.
+    Fd(i32),
+    /// A name within one `Schemes` value.
+    Mem(String),
+    Other(Description),
+}
+
+impl ServerSpec {
+    fn read(source: &Source<'_>) -> Result<Self, ParseError> {
+        let mut description = scan(source)?;
+        let spec = match description.scheme() {
+            "tcp" => Self::Tcp(TcpListen::read(&listen_fields(
+                source,
+                &description,
+                &TCP,
+            )?)?),
+            "tls" => Self::Tls(TlsListen::read(&listen_fields(
+                source,
+                &description,
+                &TLS,
+            )?)?),
+            "udp" => Self::Udp(UdpListen::read(&listen_fields(
+                source,
+                &description,
+                &UDP,
+            )?)?),
+            "unix" => Self::Unix(UnixListen::read(&Fields::new(
+                source,
+                &description,
+                &UNIX,
+            )?)?),
+            "stdio" => {
+                Fields::new(source, &description, &STDIO)?;
+                Self::Stdio
+            }
+            "fd" => {
+                let fields = Fields::new(source, &description, &FD)?;
+                Self::Fd(fields.required("descriptor")?.descriptor()?)
+            }
+            "mem" => {
+                let fields = Fields::new(source, &description, &MEM)?;
+                Self::Mem(fields.required("name")?.text.to_owned())
+            }
+            scheme @ (COMMAND | "socks5" | "http-connect") => {
+                let expected = "a scheme that listens, such as tcp, tls or unix";
+                let problem = Problem::CannotServe(scheme.to_owned());
+                return Err(source.error(source.start(), "scheme", problem, expected));
+            }
+            _ => {
+                if let Some(inner) = &mut description.inner {
+                    let spec = Self::read(&source.inner(inner.at.0)?)?;
+                    inner.text = ServerEndpoint { spec }.to_string();
+                }
+                Self::Other(description)
+            }
+        };
+        Ok(spec)
+    }
+}
+
+/// Where a stream socket listens: `[ADDRESS:]PORT`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TcpListen {
+    pub(crate) interface: Interface,
+    /// 0 asks for any.
+    pub(crate) port: u16,
+    pub(crate) backlog: u32,
+    pub(crate) reuse_port: bool,
+}
+
+impl TcpListen {
+    fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
+        let (interface, port) = interface_and_port(fields)?;
+        let reuse_port = fields.flag(REUSE_PORT);
+        Ok(Self {
+            interface,
+            port,
+            backlog: backlog(fields)?,
+            reuse_port,
+        })
+    }
+}
+
+impl fmt::Display for TcpListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_interface_and_port(f, &self.interface, self.port)?;
+        write_backlog(f, self.backlog)?;
+        write_reuse_port(f, self.reuse_port)
+    }
+}
+
+/// A stream socket, and the files of its certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TlsListen {
+    pub(crate) tcp: TcpListen,
+    /// PEM; with no `key`, the private key stands in the same file.
+    pub(crate) cert: Option<PathBuf>,
+    /// PEM; only with `cert`.
+    pub(crate) key: Option<PathBuf>,
+}
+
+impl TlsListen {
+    fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
+        let tcp = TcpListen::read(fields)?;
+        let (cert, key) = fields.certificate()?;
+        Ok(Self { tcp, cert, key })
+    }
+}
+
+impl fmt::Display for TlsListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.tcp)?;
+        write_file(f, "cert", self.cert.as_ref())?;
+        write_file(f, "key", self.key.as_ref())
+    }
+}
+
+/// A Unix socket that listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct UnixListen {
+    pub(crate) path: UnixPath,
+    /// Permission bits of the socket file; `None` for abstract names.
+    pub(crate) mode: Option<u32>,
+    pub(crate) backlog: u32,
+}
+
+impl UnixListen {
+    fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
+        let path = fields.required("path")?.socket_path()?;
+        let mode = fields.optional("mode");
+        if let (UnixPath::Abstract(_), Some(mode)) = (&path, mode) {
+            return Err(mode.conflict("none: an abstract name has no permissions"));
+        }
+        let mode = mode.map(|mode| mode.mode()).transpose()?;
+        Ok(Self {
+            path,
+            mode,
+            backlog: backlog(fields)?,
+        })
+    }
+}
+
+impl fmt::Display for UnixListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path)?;
+        if let Some(mode) = self.mode {
+            write!(f, ":mode={mode:03o}")?;
+        }
+        write_backlog(f, self.backlog)
+    }
+}
+
+/// Where datagrams are received.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct UdpListen {
+    pub(crate) interface: Interface,
+    /// 0 asks for any.
+    pub(crate) port: u16,
+    pub(crate) reuse_port: bool,
+}
+
+impl UdpListen {
+    fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
+        let (interface, port) = interface_and_port(fields)?;
+        Ok(Self {
+            interface,
+            port,
+            reuse_port: fields.flag(REUSE_PORT),
+        })
+    }
+}
+
+impl fmt::Display for UdpListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_interface_and_port(f, &self.interface, self.port)?;
+        write_reuse_port(f, self.reuse_port)
+    }
+}
+
+/// The fields of a scheme whose first positional may be left out: one positional is the port, two
+/// are address and port. A number first is a port in any case, so that the error of `tcp:80:x`
+/// names the `x`.
+fn listen_fields<'a>(
+    source: &'a Source<'a>,
+    description: &'a Description,
+    shape: &Shape,
+) -> Result<Fields<'a>, ParseError> {
+    let flag = |text: &str| {
+        shape
+            .flags
+            .iter()
+            .any(|flag| flag.eq_ignore_ascii_case(text))
+    };
+    let places = description
+        .positionals()
+        .take_while(|text| !flag(text))
+        .count()
+        + usize::from(description.keyword("port").is_some());
+    let digits = |text: &str| text.bytes().all(|c| c.is_ascii_digit());
+    let port_first = places < 2 || description.positional(0).is_some_and(digits);
+    let slots = if port_first {
+        &shape.slots[1..]
+    } else {
+        shape.slots
+    };
+    Fields::with_slots(source, description, shape, slots)
+}
+
+fn interface_and_port(fields: &Fields<'_>) -> Result<(Interface, u16), ParseError> {
+    let port = fields.required("port")?;
+    let interface = fields
+        .optional("interface")
+        .map(|interface| interface.interface());
+    Ok((
+        interface.transpose()?.unwrap_or(Interface::Loopback),
+        port.port(0)?,
+    ))
+}
+
+fn backlog(fields: &Fields<'_>) -> Result<u32, ParseError> {
+    fields
+        .optional("backlog")
+        .map_or(Ok(BACKLOG), |backlog| backlog.backlog())
+}
+
+fn write_interface_and_port(
+    f: &mut fmt::Formatter<'_>,
+    interface: &Interface,
+    port: u16,
+) -> fmt::Result {
+    match interface {
+        Interface::Loopback => write!(f, "{port}"),
+        Interface::All => write!(f, "{port}:interface=*"),
+        Interface::Address(address) => write!(f, "{address}:{port}"),
+    }
+}
+
+fn write_backlog(f: &mut fmt::Formatter<'_>, backlog: u32) -> fmt::Result {
+    if backlog == BACKLOG {
+        Ok(())
+    } else {
+        write!(f, ":backlog={backlog}")
+    }
+}
+
+fn write_reuse_port(f: &mut fmt::Formatter<'_>, reuse_port: bool) -> fmt::Result {
+    if reuse_port {
+        write!(f, ":{REUSE_PORT}")
+    } else {
+        Ok(())
+    }
+}
+
+const TCP: Shape = Shape {
+    form: "tcp:[ADDRESS:]PORT",
+    slots: &["interface", "port"],
+    keywords: &["backlog"],
+    flags: &[REUSE_PORT],
+};
+
+const TLS: Shape = Shape {
+    form: "tls:[ADDRESS:]PORT",
+    slots: &["interface", "port"],
+    keywords: &["cert", "key", "backlog"],
+    flags: &[REUSE_PORT],
+};
+
+const UDP: Shape = Shape {
+    form: "udp:[ADDRESS:]PORT",
+    slots: &["interface", "port"],
+    keywords: &[],
+    flags: &[REUSE_PORT],
+};
+
+const UNIX: Shape = Shape {
+    form: "unix:PATH or unix:@NAME",
+    slots: &["path"],
+    keywords: &["mode", "backlog"],
+    flags: &[],
+};
+
+const STDIO: Shape = Shape {
+    form: "stdio: alone",
+    slots: &[],
+    keywords: &[],
+    flags: &[],
+};
+
+const REUSE_PORT: &str = "reuse-port";
+
+/// Enough for a burst of peers in the time that a busy thread takes to accept; Twisted's 50 is not.
+const BACKLOG: u32 = 1024;

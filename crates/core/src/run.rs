@@ -1,0 +1,60 @@
+//! From a future to a program: the last line of a `main`.
+
+use std::{future::Future, process::ExitCode};
+
+use crate::{Handler, Result, ServerEndpoint};
+
+/// Listens, says where in the log, and serves until the program is told to end
+/// (SIGINT, SIGTERM); then drains.
+///
+/// # Errors
+/// If it cannot listen, or a second signal cut the drain short.
+pub async fn serve(endpoint: &str, handler: impl Handler) -> Result {
+    let endpoint: ServerEndpoint = endpoint.parse()?;
+    let server = endpoint.listen(handler).await?;
+    tracing::info!("listening on {}", server.local_endpoint());
+    server.until_signal().await
+}
+
+/// Runs a program: makes the runtime, logs to standard error (as `RUST_LOG`
+/// says, `info` by default), and makes an exit status of the result; an error
+/// is said in one line.
+///
+/// ```no_run
+/// use std::process::ExitCode;
+/// use ropewalk_core::{Connection, run, serve};
+///
+/// fn main() -> ExitCode {
+///     run(serve("tcp:1234", async |_: Connection| Ok(())))
+/// }
+/// ```
+#[cfg(feature = "run")]
+pub fn run(main: impl Future<Output = Result>) -> ExitCode {
+    use tracing_subscriber::EnvFilter;
+
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // A program that set up its own log keeps it.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(main);
+            // Reading standard input blocks a thread that nothing can wake.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

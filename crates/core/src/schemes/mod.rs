@@ -1,0 +1,354 @@
+//! From an endpoint to a listener or a connection.
+//!
+//! An endpoint is plain data; a [`Schemes`] value knows what its scheme means.
+//! The built-ins (tcp, tls, unix, stdio, exec, fd, udp, mem) are in every one,
+//! and [`Schemes::add`] puts others beside them.
+
+mod error;
+mod fd;
+mod memory;
+mod stdio;
+mod tcp;
+mod unix;
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    sync::{Arc, LazyLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+pub use error::{ConnectError, ListenError};
+pub(crate) use tcp::{resolve as resolve_host, socket_address, udp_socket};
+
+use crate::{
+    Address, ClientEndpoint, Connection, Layer, Limits, Peer, ServerEndpoint, Stream,
+    endpoint::Description,
+    endpoint::{ClientSpec, ServerSpec},
+    exec::Child,
+    work::BoxFuture,
+};
+
+/// What the schemes of endpoints mean, and the names that `mem:` endpoints
+/// have given themselves.
+///
+/// Cheap to clone; clones share their names. [`ServerEndpoint::listen`] and
+/// [`ClientEndpoint::connect`] use [`Schemes::global`]; a test makes one of
+/// its own, so that its `mem:` names meet nobody else's.
+#[derive(Clone)]
+pub struct Schemes {
+    added: BTreeMap<String, Arc<dyn Scheme>>,
+    memory: Arc<memory::Names>,
+}
+
+impl Schemes {
+    /// The built-in schemes, with no name taken.
+    pub fn new() -> Self {
+        Self {
+            added: BTreeMap::new(),
+            memory: Arc::default(),
+        }
+    }
+
+    /// The one that endpoints use where they are given no other.
+    pub fn global() -> Self {
+        static GLOBAL: LazyLock<Schemes> = LazyLock::new(Schemes::new);
+        GLOBAL.clone()
+    }
+
+    /// With one more scheme. A built-in one cannot be replaced.
+    #[must_use]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "one adds a scheme to schemes; nobody will look for an operator"
+    )]
+    pub fn add(mut self, scheme: impl Scheme) -> Self {
+        self.added
+            .insert(scheme.name().to_ascii_lowercase(), Arc::new(scheme));
+        self
+    }
+
+    /// Listens on an endpoint, with no handler yet.
+    ///
+    /// # Errors
+    /// [`ListenError`] says what stands in the way.
+    pub async fn listen(&self, endpoint: &ServerEndpoint) -> Result<Bound, ListenError> {
+        let named = |result: io::Result<Bound>| {
+            result.map_err(|source| ListenError::new(endpoint.to_string(), source))
+        };
+        match &endpoint.spec {
+            ServerSpec::Tcp(tcp) => named(tcp::listen(tcp).map(Bound::new)),
+            #[cfg(feature = "tls")]
+            ServerSpec::Tls(tls) => {
+                let certificate = match &tls.cert {
+                    Some(cert) => Some(crate::tls::TlsServer::from_files(
+                        cert,
+                        tls.key.as_ref().unwrap_or(cert),
+                    )?),
+                    None => None,
+                };
+                let mut bound = named(tcp::listen(&tls.tcp).map(Bound::new))?;
+                bound.tls = Some(certificate);
+                Ok(bound)
+            }
+            #[cfg(not(feature = "tls"))]
+            ServerSpec::Tls(_) => Err(ListenError::unsupported(endpoint, "built without TLS")),
+            ServerSpec::Unix(unix) => named(unix::listen(unix).await.map(Bound::new)),
+            ServerSpec::Fd(number) => named(fd::listen(*number).map(Bound::from)),
+            ServerSpec::Stdio => Ok(Bound::new(stdio::Stdio::new())),
+            ServerSpec::Mem(name) => named(self.memory.listen(name).map(Bound::new)),
+            ServerSpec::Udp(_) => Err(ListenError::unsupported(
+                endpoint,
+                "datagrams are served by `listen_datagrams`",
+            )),
+            ServerSpec::Other(description) => match self.added.get(description.scheme()) {
+                Some(scheme) => scheme.listen(description, self).await,
+                None => Err(ListenError::unsupported(endpoint, self.known())),
+            },
+        }
+    }
+
+    /// Connects to an endpoint.
+    ///
+    /// # Errors
+    /// [`ConnectError`] says what stands in the way.
+    pub async fn connect(&self, endpoint: &ClientEndpoint) -> Result<Connection, ConnectError> {
+        self.connect_with(endpoint, &ConnectOptions::default())
+            .await
+    }
+
+    pub(crate) async fn connect_with(
+        &self,
+        endpoint: &ClientEndpoint,
+        options: &ConnectOptions,
+    ) -> Result<Connection, ConnectError> {
+        let attempt = self.attempt(endpoint, options);
+        let timeout = match &endpoint.spec {
+            ClientSpec::Tcp(tcp) => tcp.timeout,
+            ClientSpec::Tls(tls) => tls.tcp.timeout,
+            ClientSpec::Unix(unix) => unix.timeout,
+            // A scheme of somebody else's keeps its own time.
+            _ => Duration::MAX,
+        };
+        match tokio::time::timeout(timeout, attempt).await {
+            Ok(result) => result,
+            Err(_) => Err(ConnectError::timed_out(endpoint)),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        endpoint: &ClientEndpoint,
+        options: &ConnectOptions,
+    ) -> Result<Connection, ConnectError> {
+        let limits = Arc::new(options.limits.clone());
+        let named = |source: io::Error| ConnectError::new(endpoint.to_string(), source);
+        let made = |a: Accepted| Connection::with_limits(a.stream, a.peer, a.local, limits);
+        match &endpoint.spec {
+            ClientSpec::Tcp(tcp) => tcp::connect(tcp).await.map(made).map_err(named),
+            #[cfg(feature = "tls")]
+            ClientSpec::Tls(tls) => {
+                use crate::tls::{TlsClient, name_of};
+                let client = match &options.tls {
+                    Some(client) if !crate::tls::is_configured(tls) => client.clone(),
+                    _ => TlsClient::for_endpoint(tls)?,
+                };
+                let name = name_of(tls.sni.as_ref().unwrap_or(&tls.tcp.host)).map_err(named)?;
+                let plain = made(tcp::connect(&tls.tcp).await.map_err(named)?);
+                plain
+                    .wrap(|stream| client.connect(stream, name))
+                    .await
+                    .map_err(|source| ConnectError::handshake(endpoint, source))
+            }
+            #[cfg(not(feature = "tls"))]
+            ClientSpec::Tls(_) => Err(ConnectError::unsupported(endpoint, "built without TLS")),
+            ClientSpec::Unix(unix) => unix::connect(unix).await.map(made).map_err(named),
+            ClientSpec::Fd(number) => fd::connect(*number).map(made).map_err(named),
+            ClientSpec::Exec(command) => {
+                let words = std::iter::once(&command.program).chain(&command.args);
+                let child = Child::spawn(words).map_err(named)?;
+                let address = Address::Process(command.text.as_str().into());
+                Ok(made(Accepted {
+                    stream: child.into(),
+                    peer: Peer::new(address),
+                    local: Address::Stdio,
+                }))
+            }
+            ClientSpec::Mem(name) => self.memory.connect(name).await.map(made).map_err(named),
+            ClientSpec::Udp(_) => Err(ConnectError::unsupported(
+                endpoint,
+                "datagrams are exchanged by `start_datagrams`",
+            )),
+            ClientSpec::Other(description) => match self.added.get(description.scheme()) {
+                Some(scheme) => scheme.connect(description, self).await,
+                None => Err(ConnectError::unsupported(endpoint, self.known())),
+            },
+        }
+    }
+
+    /// The schemes there are, for the one who asked for another.
+    fn known(&self) -> String {
+        const BUILT_IN: &str = "the schemes are tcp, tls, unix, stdio, exec, fd, udp, mem";
+        self.added
+            .keys()
+            .fold(BUILT_IN.to_owned(), |known, name| known + ", " + name)
+    }
+}
+
+impl Default for Schemes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Schemes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schemes")
+            .field("added", &self.added.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A scheme of your own: `NAME:…` in endpoint strings.
+pub trait Scheme: Send + Sync + 'static {
+    /// The name before the first colon.
+    fn name(&self) -> &str;
+
+    /// Listens on an endpoint of this scheme.
+    ///
+    /// # Errors
+    /// By default that this scheme only connects.
+    fn listen<'a>(
+        &'a self,
+        description: &'a Description,
+        schemes: &'a Schemes,
+    ) -> BoxFuture<'a, Result<Bound, ListenError>> {
+        let _ = schemes;
+        Box::pin(async move {
+            let why = format!("{} only connects", self.name());
+            Err(ListenError::unsupported(description, why))
+        })
+    }
+
+    /// Connects to an endpoint of this scheme.
+    ///
+    /// # Errors
+    /// By default that this scheme only listens.
+    fn connect<'a>(
+        &'a self,
+        description: &'a Description,
+        schemes: &'a Schemes,
+    ) -> BoxFuture<'a, Result<Connection, ConnectError>> {
+        let _ = schemes;
+        Box::pin(async move {
+            let why = format!("{} only listens", self.name());
+            Err(ConnectError::unsupported(description, why))
+        })
+    }
+}
+
+/// How to connect, where an endpoint's string does not say.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectOptions {
+    /// What the scheme means. Default [`Schemes::global`].
+    pub schemes: Schemes,
+    /// The connection's limits. Default [`Limits::client`].
+    pub limits: Limits,
+    /// The TLS side of `tls:` endpoints that name no `ca`, `cert` or other
+    /// option of TLS. Default none: the platform's roots.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::tls::TlsClient>,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            schemes: Schemes::global(),
+            limits: Limits::client(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+}
+
+/// Where connections come from, one after the other.
+pub trait Listener: Send + 'static {
+    /// The next connection; `None` when there will be none any more. Errors
+    /// are those of one accept: the listener goes on.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Accepted>>>;
+
+    /// Where it listens.
+    fn local(&self) -> Address;
+
+    /// Ends it. Returns the connections that were made and not yet accepted,
+    /// so that a drain loses none.
+    fn finish(self: Box<Self>) -> Vec<Accepted> {
+        Vec::new()
+    }
+}
+
+/// A stream that was accepted, and between whom.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// The stream.
+    pub stream: Stream,
+    /// The other end.
+    pub peer: Peer,
+    /// Our end.
+    pub local: Address,
+}
+
+impl Accepted {
+    /// A stream between these two.
+    pub fn new(stream: impl Into<Stream>, peer: Peer, local: Address) -> Self {
+        Self {
+            stream: stream.into(),
+            peer,
+            local,
+        }
+    }
+}
+
+/// A listener, and what every connection of it passes through first.
+pub struct Bound {
+    pub(crate) listener: Box<dyn Listener>,
+    pub(crate) layers: Vec<Arc<dyn Layer>>,
+    /// That it speaks TLS, and with what; the server's options supply what the
+    /// endpoint does not.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Option<crate::tls::TlsServer>>,
+}
+
+impl Bound {
+    /// A listener with no layers.
+    pub fn new(listener: impl Listener) -> Self {
+        Self::from(Box::new(listener) as Box<dyn Listener>)
+    }
+
+    /// With one more layer, inside those there are.
+    #[must_use]
+    pub fn layer(mut self, layer: Arc<dyn Layer>) -> Self {
+        self.layers.push(layer);
+        self
+    }
+}
+
+impl From<Box<dyn Listener>> for Bound {
+    fn from(listener: Box<dyn Listener>) -> Self {
+        Self {
+            listener,
+            layers: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bound({})", self.listener.local())
+    }
+}

@@ -1,0 +1,144 @@
+//! `unix:`, by path or by abstract name.
+
+use std::{
+    fs, io,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            fs::{FileTypeExt, PermissionsExt},
+            net::SocketAddr as StdAddress,
+        },
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::{Accepted, Listener};
+use crate::{
+    Address, Peer,
+    endpoint::{UnixConnect, UnixListen, UnixPath},
+};
+
+pub(super) struct Unix {
+    listener: UnixListener,
+    local: Address,
+    /// Removed when the listener ends.
+    file: Option<PathBuf>,
+}
+
+impl Unix {
+    pub(super) fn new(listener: UnixListener, file: Option<PathBuf>) -> io::Result<Self> {
+        let local = match &file {
+            Some(path) => Address::Unix(Some(Arc::from(path.as_path()))),
+            None => listener.local_addr()?.into(),
+        };
+        Ok(Self {
+            listener,
+            local,
+            file,
+        })
+    }
+
+    fn remove_file(&mut self) {
+        if let Some(path) = self.file.take() {
+            // Gone already, or not ours any more: nothing is lost either way.
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    fn accepted(&self, stream: UnixStream) -> Accepted {
+        let mut peer = Peer::new(Address::Unix(None));
+        peer.credentials = stream.peer_cred().ok().map(Into::into);
+        Accepted::new(stream, peer, self.local.clone())
+    }
+}
+
+impl Listener for Unix {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Accepted>>> {
+        let (stream, _) = ready!(self.listener.poll_accept(cx))?;
+        Poll::Ready(Some(Ok(self.accepted(stream))))
+    }
+
+    fn local(&self) -> Address {
+        self.local.clone()
+    }
+
+    fn finish(mut self: Box<Self>) -> Vec<Accepted> {
+        self.remove_file();
+        let Ok(socket) = socket2::SockRef::from(&self.listener).try_clone() else {
+            return Vec::new();
+        };
+        std::iter::from_fn(|| socket.accept().ok())
+            .filter_map(|(stream, _)| {
+                stream.set_nonblocking(true).ok()?;
+                Some(self.accepted(UnixStream::from_std(stream.into()).ok()?))
+            })
+            .collect()
+    }
+}
+
+impl Drop for Unix {
+    fn drop(&mut self) {
+        self.remove_file();
+    }
+}
+
+pub(super) async fn listen(unix: &UnixListen) -> io::Result<Unix> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    let backlog = i32::try_from(unix.backlog).unwrap_or(i32::MAX);
+    let file = match &unix.path {
+        UnixPath::Abstract(name) => {
+            socket.bind(&abstract_address(name)?)?;
+            None
+        }
+        UnixPath::File(path) => {
+            remove_stale(path).await?;
+            socket.bind(&SockAddr::unix(path)?)?;
+            if let Some(mode) = unix.mode {
+                fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+            }
+            Some(path.clone())
+        }
+    };
+    // Only now can anybody connect, so the mode is in force from the first.
+    socket.listen(backlog)?;
+    Unix::new(UnixListener::from_std(socket.into())?, file)
+}
+
+/// Removes a socket file that nobody listens on any more. Anything else in its
+/// place stays, and `bind` says that the address is in use.
+async fn remove_stale(path: &Path) -> io::Result<()> {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+    if is_socket
+        && let Err(error) = UnixStream::connect(path).await
+        && error.kind() == io::ErrorKind::ConnectionRefused
+    {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn connect(unix: &UnixConnect) -> io::Result<Accepted> {
+    let (stream, address) = match &unix.path {
+        UnixPath::File(path) => (UnixStream::connect(path).await?, Some(path.as_path())),
+        UnixPath::Abstract(name) => {
+            let address = StdAddress::from_abstract_name(name)?;
+            let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
+            stream.set_nonblocking(true)?;
+            (UnixStream::from_std(stream)?, None)
+        }
+    };
+    let mut peer = Peer::new(Address::Unix(address.map(Arc::from)));
+    peer.credentials = stream.peer_cred().ok().map(Into::into);
+    Ok(Accepted::new(stream, peer, Address::Unix(None)))
+}
+
+fn abstract_address(name: &str) -> io::Result<SockAddr> {
+    // In the system's form an abstract name begins with a zero byte.
+    SockAddr::unix(format!("\0{name}"))
+}

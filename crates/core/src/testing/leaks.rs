@@ -1,0 +1,74 @@
+//! Tests that leave nothing behind.
+
+use std::{cell::RefCell, collections::BTreeMap, future::Future};
+
+use crate::{ConnectionId, registry::Entry};
+
+/// Turns that what is about to end has to do so.
+const TURNS: usize = 1000;
+
+thread_local! {
+    /// The connections of the test on this thread.
+    static OPEN: RefCell<BTreeMap<ConnectionId, String>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+pub(crate) fn opened(entry: &Entry) {
+    let what = format!("{} from {} to {}", entry.id, entry.peer, entry.local);
+    OPEN.with_borrow_mut(|open| open.insert(entry.id, what));
+}
+
+pub(crate) fn closed(entry: &Entry) {
+    // A connection may outlive the thread's own list, at its very end.
+    let _ = OPEN.try_with(|open| open.borrow_mut().remove(&entry.id));
+}
+
+/// Runs an async test in virtual time: a wait ends at once when nothing else
+/// is left to do. For tests over `mem:`; real sockets have real time
+/// ([`run_in_real_time`]).
+///
+/// # Panics
+/// If the test leaves a connection or a task (and with it a timer) behind:
+/// what it starts, it must end.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    run_on(test, true)
+}
+
+/// As [`run`], by the clock on the wall.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_in_real_time<T>(test: impl Future<Output = T>) -> T {
+    run_on(test, false)
+}
+
+fn run_on<T>(test: impl Future<Output = T>, paused: bool) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(paused)
+        .build()
+        .expect("a test can have a runtime");
+    OPEN.with_borrow_mut(BTreeMap::clear);
+    let (result, tasks) = runtime.block_on(async {
+        let result = test.await;
+        let tasks = || {
+            tokio::runtime::Handle::current()
+                .metrics()
+                .num_alive_tasks()
+        };
+        for _ in 0..TURNS {
+            if tasks() == 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        (result, tasks())
+    });
+    let open: Vec<String> =
+        OPEN.with_borrow_mut(|open| std::mem::take(open).into_values().collect());
+    assert!(
+        tasks == 0 && open.is_empty(),
+        "the test left {tasks} tasks and {} connections behind: {open:?}",
+        open.len()
+    );
+    result
+}

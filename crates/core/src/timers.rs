@@ -1,0 +1,48 @@
+//! Named deadlines. Setting one is a store: no timer of the runtime moves.
+
+use std::time::Instant;
+
+/// The timers of one connection, by name.
+pub(crate) struct Timers<T>(Vec<(T, Instant)>);
+
+impl<T: Copy + Eq> Timers<T> {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) fn set(&mut self, which: T, at: Instant) {
+        match self.0.iter_mut().find(|(t, _)| *t == which) {
+            Some(slot) => slot.1 = at,
+            None => self.0.push((which, at)),
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, which: T) {
+        // In order, so that two that are due at once fire as they were set.
+        self.0.retain(|(t, _)| *t != which);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.iter().map(|(_, at)| *at).min()
+    }
+
+    /// Takes the earliest timer that is due.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<T> {
+        let (which, _) = *self
+            .0
+            .iter()
+            .filter(|(_, at)| *at <= now)
+            .min_by_key(|(_, at)| *at)?;
+        self.cancel(which);
+        Some(which)
+    }
+}
+
+/// The time, by tokio's clock: virtual where a test paused it.
+pub(crate) fn clock() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

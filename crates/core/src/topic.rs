@@ -1,0 +1,504 @@
+//! Publish to many: one log of shared items, a place in it for each subscriber.
+//!
+//! What is published is kept once, until the slowest subscriber has it; so
+//! memory is bounded for the topic as a whole, however many subscribe.
+//! It does not reach other processes.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    Violation,
+    timers::clock,
+    work::{BoxFuture, Feed},
+};
+
+/// How far behind a subscriber may be, in bytes, unless told otherwise.
+const LIMIT: usize = 1024 * 1024;
+
+/// How long a subscriber may hold publishers back, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Items copied out of the log at a time, so that its lock is short.
+const BATCH: usize = 32;
+
+/// Something that can be published: cheap to clone, and of known weight.
+pub trait Item: Clone + Send + Sync + 'static {
+    /// The bytes it counts for against the limit of a topic.
+    fn weight(&self) -> usize {
+        size_of_val(self)
+    }
+}
+
+impl Item for Bytes {
+    fn weight(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Item for Arc<str> {
+    fn weight(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Item for Arc<[u8]> {
+    fn weight(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Item for String {
+    fn weight(&self) -> usize {
+        self.len()
+    }
+}
+
+/// What happens when a subscriber is as far behind as it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// Publishers wait: a connection whose protocol published is not read
+    /// until there is room, and tasks may await [`Topic::room`]. A subscriber
+    /// that holds them back for the time given is disconnected.
+    Wait(Duration),
+    /// The subscriber is disconnected at once, with [`Violation::Behind`].
+    Disconnect,
+    /// The subscriber misses the oldest items; how many is counted
+    /// ([`Topic::dropped`]) and logged.
+    DropOldest,
+}
+
+/// A typed stream of items to any number of subscribers, each bounded.
+///
+/// Cheap to clone; clones are the same topic. A protocol subscribes with
+/// [`Transport::subscribe`](crate::Transport::subscribe) and gets what is
+/// published from then on, in order, in `message`.
+///
+/// A topic made by [`new`](Self::new) allows each subscriber to be 1 MiB
+/// behind; then publishers wait, for 10 s at most.
+///
+/// ```
+/// use ropewalk_core::{Overflow, Topic};
+///
+/// let news = Topic::<String>::with(64 * 1024, Overflow::Disconnect);
+/// assert_eq!(news.publish("nobody hears this"), 0);
+/// ```
+pub struct Topic<T>(Arc<Shared<T>>);
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    limit: usize,
+    overflow: Overflow,
+}
+
+struct State<T> {
+    /// Items not yet read by all, oldest first, each with the number of
+    /// subscribers that still want it.
+    log: VecDeque<(T, usize)>,
+    /// The number of the first item in `log`, counted from the beginning.
+    first: u64,
+    /// The weight of the items in `log`.
+    weight: usize,
+    seats: Vec<Option<Seat>>,
+    subscribers: usize,
+    /// Seats with a waker, so that publishing looks at no others.
+    waiting: Vec<usize>,
+    /// Publishers that wait for room.
+    publishers: Vec<Waker>,
+    /// When the log became full, under [`Overflow::Wait`].
+    full_since: Option<Instant>,
+    dropped: u64,
+}
+
+struct Seat {
+    /// The number of the next item to read.
+    next: u64,
+    waker: Option<Waker>,
+    /// Bytes behind when it was cut off, once it is.
+    cut: Option<usize>,
+}
+
+impl<T> Clone for Topic<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Item> Default for Topic<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for Topic<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.lock();
+        f.debug_struct("Topic")
+            .field("subscribers", &state.subscribers)
+            .field("items", &state.log.len())
+            .field("weight", &state.weight)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Item> Topic<T> {
+    /// A topic with the default limit of 1 MiB and [`Overflow::Wait`] of 10 s.
+    pub fn new() -> Self {
+        Self::with(LIMIT, Overflow::Wait(PATIENCE))
+    }
+
+    /// A topic whose subscribers may be `limit` bytes behind.
+    pub fn with(limit: usize, overflow: Overflow) -> Self {
+        Self(Arc::new(Shared {
+            state: Mutex::new(State {
+                log: VecDeque::new(),
+                first: 0,
+                weight: 0,
+                seats: Vec::new(),
+                subscribers: 0,
+                waiting: Vec::new(),
+                publishers: Vec::new(),
+                full_since: None,
+                dropped: 0,
+            }),
+            limit,
+            overflow,
+        }))
+    }
+
+    /// Publishes to everyone who is subscribed now; says how many that are.
+    ///
+    /// It never waits. Under [`Overflow::Wait`] it holds back the connection
+    /// from whose callback it is called; other tasks await [`room`](Self::room)
+    /// first.
+    pub fn publish(&self, item: impl Into<T>) -> usize {
+        let mut state = self.0.lock();
+        if state.subscribers == 0 {
+            return 0;
+        }
+        let item = item.into();
+        let readers = state.subscribers;
+        state.weight += item.weight();
+        state.log.push_back((item, readers));
+        if state.weight > self.0.limit {
+            state.overflow(self.0.limit, self.0.overflow);
+        }
+        let full = state.weight > self.0.limit;
+        let woken: Vec<Waker> = state.take_waiting();
+        drop(state);
+        if full && let Overflow::Wait(_) = self.0.overflow {
+            let topic = self.clone();
+            let address = Arc::as_ptr(&self.0).addr();
+            hold(address, || Box::pin(async move { topic.room().await }));
+        }
+        woken.into_iter().for_each(Waker::wake);
+        readers
+    }
+
+    /// Waits until no subscriber is as far behind as it may be.
+    pub async fn room(&self) {
+        let Overflow::Wait(patience) = self.0.overflow else {
+            return;
+        };
+        loop {
+            let mut ready = pin!(poll_fn(|cx| {
+                let mut state = self.0.lock();
+                if state.weight <= self.0.limit {
+                    return Poll::Ready(());
+                }
+                if !state.publishers.iter().any(|w| w.will_wake(cx.waker())) {
+                    state.publishers.push(cx.waker().clone());
+                }
+                Poll::Pending
+            }));
+            if tokio::runtime::Handle::try_current().is_err() {
+                // A test without a runtime has no clock that could run out.
+                return ready.await;
+            }
+            if tokio::time::timeout(patience, &mut ready).await.is_ok() {
+                return;
+            }
+            self.0.lock().evict(self.0.limit, patience);
+        }
+    }
+
+    /// How many subscribe.
+    pub fn subscribers(&self) -> usize {
+        self.0.lock().subscribers
+    }
+
+    /// How many items subscribers have missed under [`Overflow::DropOldest`].
+    pub fn dropped(&self) -> u64 {
+        self.0.lock().dropped
+    }
+
+    pub(crate) fn feed<M: From<T> + Send + 'static>(&self) -> Box<dyn Feed<M>> {
+        Box::new(Subscription::new(self.clone()))
+    }
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // Nothing panics while it is held but a `weight` or a `clone` of the
+        // user's, and those leave the log whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Item> State<T> {
+    fn end(&self) -> u64 {
+        self.first + self.log.len() as u64
+    }
+
+    fn take_waiting(&mut self) -> Vec<Waker> {
+        let seats = &mut self.seats;
+        self.waiting
+            .drain(..)
+            .filter_map(|seat| seats[seat].as_mut()?.waker.take())
+            .collect()
+    }
+
+    fn overflow(&mut self, limit: usize, overflow: Overflow) {
+        match overflow {
+            Overflow::Wait(patience) => {
+                let since = *self.full_since.get_or_insert_with(clock);
+                // Where nobody waits for room, publishing itself keeps time.
+                if clock().duration_since(since) >= patience {
+                    self.evict(limit, patience);
+                }
+            }
+            Overflow::Disconnect => self.cut(limit),
+            Overflow::DropOldest => {
+                let mut missed = 0;
+                while self.weight > limit && self.log.len() > 1 {
+                    for seat in self.seats.iter_mut().flatten() {
+                        if seat.next == self.first {
+                            seat.next += 1;
+                            missed += 1;
+                        }
+                    }
+                    self.pop();
+                }
+                if self.dropped == 0 && missed > 0 {
+                    tracing::warn!("a subscriber is behind its topic and misses the oldest items");
+                }
+                self.dropped += missed;
+            }
+        }
+    }
+
+    /// Cuts off who has held the log full for `patience`.
+    fn evict(&mut self, limit: usize, patience: Duration) {
+        if self
+            .full_since
+            .is_some_and(|since| clock().duration_since(since) >= patience)
+        {
+            self.cut(limit);
+        }
+    }
+
+    /// Cuts off the subscribers at the oldest item until the log fits.
+    fn cut(&mut self, limit: usize) {
+        while self.weight > limit {
+            let (first, weight) = (self.first, self.weight);
+            for seat in 0..self.seats.len() {
+                let Some(s) = &mut self.seats[seat] else {
+                    continue;
+                };
+                if s.next == first && s.cut.is_none() {
+                    s.cut = Some(weight);
+                    let waker = s.waker.take();
+                    self.leave(seat);
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                }
+            }
+            if self.first == first {
+                // Nobody is there to cut: the newest item alone is too heavy.
+                break;
+            }
+        }
+    }
+
+    /// Gives up the claims of a seat on what is in the log.
+    fn leave(&mut self, seat: usize) {
+        let end = self.end();
+        if let Some(s) = &mut self.seats[seat]
+            && s.next != u64::MAX
+        {
+            let from = usize::try_from(s.next - self.first).unwrap_or(usize::MAX);
+            s.next = u64::MAX;
+            self.subscribers -= 1;
+            debug_assert!(from <= self.log.len(), "seat behind the log at {end}");
+            for (_, readers) in self.log.iter_mut().skip(from) {
+                *readers -= 1;
+            }
+            self.trim();
+        }
+    }
+
+    /// Drops the items that nobody wants any more.
+    fn trim(&mut self) {
+        while self.log.front().is_some_and(|(_, readers)| *readers == 0) {
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) {
+        if let Some((item, _)) = self.log.pop_front() {
+            self.first += 1;
+            self.weight -= item.weight();
+        }
+    }
+
+    /// The publishers to wake, if there is room now.
+    fn freed(&mut self, limit: usize) -> Vec<Waker> {
+        if self.weight > limit {
+            return Vec::new();
+        }
+        self.full_since = None;
+        std::mem::take(&mut self.publishers)
+    }
+}
+
+/// One subscriber's place in a topic.
+struct Subscription<T: Item> {
+    topic: Topic<T>,
+    seat: usize,
+    batch: VecDeque<T>,
+}
+
+impl<T: Item> Subscription<T> {
+    fn new(topic: Topic<T>) -> Self {
+        let mut state = topic.0.lock();
+        let seat = Seat {
+            next: state.end(),
+            waker: None,
+            cut: None,
+        };
+        state.subscribers += 1;
+        let free = state.seats.iter().position(Option::is_none);
+        let index = match free {
+            Some(index) => {
+                state.seats[index] = Some(seat);
+                index
+            }
+            None => {
+                state.seats.push(Some(seat));
+                state.seats.len() - 1
+            }
+        };
+        drop(state);
+        Self {
+            topic,
+            seat: index,
+            batch: VecDeque::new(),
+        }
+    }
+}
+
+impl<T: Item, M: From<T>> Feed<M> for Subscription<T> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<M, Violation>> {
+        if let Some(item) = self.batch.pop_front() {
+            return Poll::Ready(Ok(item.into()));
+        }
+        let mut guard = self.topic.0.lock();
+        let state = &mut *guard;
+        let seat = state.seats[self.seat]
+            .as_mut()
+            .expect("a seat lives as long as its subscription");
+        if let Some(behind) = seat.cut {
+            return Poll::Ready(Err(Violation::Behind(behind)));
+        }
+        let from = usize::try_from(seat.next - state.first).expect("the log fits in memory");
+        let mut read = 0;
+        for (item, readers) in state.log.iter_mut().skip(from).take(BATCH) {
+            self.batch.push_back(item.clone());
+            *readers -= 1;
+            read += 1;
+        }
+        if read == 0 {
+            match &mut seat.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                None => {
+                    seat.waker = Some(cx.waker().clone());
+                    state.waiting.push(self.seat);
+                }
+            }
+            return Poll::Pending;
+        }
+        seat.next += read;
+        state.trim();
+        let publishers = state.freed(self.topic.0.limit);
+        drop(guard);
+        publishers.into_iter().for_each(Waker::wake);
+        let first = self.batch.pop_front().expect("something was read");
+        Poll::Ready(Ok(first.into()))
+    }
+}
+
+impl<T: Item> Drop for Subscription<T> {
+    fn drop(&mut self) {
+        let mut state = self.topic.0.lock();
+        state.leave(self.seat);
+        state.seats[self.seat] = None;
+        let seat = self.seat;
+        state.waiting.retain(|waiting| *waiting != seat);
+        let publishers = state.freed(self.topic.0.limit);
+        drop(state);
+        publishers.into_iter().for_each(Waker::wake);
+    }
+}
+
+thread_local! {
+    /// Whether a connection's turn runs on this thread, and what it must wait
+    /// for before it is read again: each topic once, by its address.
+    static IN_TURN: Cell<bool> = const { Cell::new(false) };
+    static HOLDS: RefCell<Vec<(usize, BoxFuture<'static, ()>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Holds back the connection whose turn runs on this thread, if one does.
+fn hold(topic: usize, until: impl FnOnce() -> BoxFuture<'static, ()>) {
+    if IN_TURN.get() {
+        HOLDS.with_borrow_mut(|holds| {
+            if holds.iter().all(|(t, _)| *t != topic) {
+                holds.push((topic, until()));
+            }
+        });
+    }
+}
+
+/// Marks that a connection's turn runs on this thread, until dropped.
+pub(crate) struct Turn(());
+
+impl Turn {
+    pub(crate) fn begin() -> Self {
+        IN_TURN.set(true);
+        Self(())
+    }
+
+    /// What the turn's publishing must wait for.
+    pub(crate) fn holds(&self) -> Vec<(usize, BoxFuture<'static, ()>)> {
+        HOLDS.take()
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        IN_TURN.set(false);
+        // Left over only if a callback panicked.
+        HOLDS.take();
+    }
+}
