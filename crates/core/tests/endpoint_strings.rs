@@ -390,13 +390,13 @@ fn unix() {
         unix:./@name
             = unix:./@name
         unix:
-            at 5: no path, expected unix:PATH
+            at 5: no path, expected unix:PATH or unix:@NAME
         unix:@
             at 5: empty path, expected a name behind "@"
         unix:/run/a=b
             at 5: bad keyword "/run/a", expected letters, digits, - and _ before "="; a literal one is "\="
         unix:/run/a:b
-            at 12: unexpected field "b", expected unix:PATH[:mode=…][:backlog=…]
+            at 12: unexpected field "b", expected unix:PATH or unix:@NAME[:mode=…][:backlog=…]
         unix:/run/[a:mode=600
             at 10: "[" without "]", expected it, or "\[" for a bracket that is none
         unix:@name:mode=600

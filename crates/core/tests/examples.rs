@@ -1,0 +1,169 @@
+//! The examples, run as a reader would run them: the built programs, at the
+//! ports that they name.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{Shutdown, TcpStream, UdpSocket},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+/// An example that runs; killed when dropped.
+struct Example {
+    child: Child,
+    log: BufReader<std::process::ChildStderr>,
+}
+
+impl Example {
+    fn command(name: &str) -> Command {
+        // Beside the folder of the test binaries.
+        let mut path = PathBuf::from(std::env::current_exe().unwrap());
+        path.pop();
+        path.pop();
+        path.push("examples");
+        path.push(name);
+        Command::new(path)
+    }
+
+    /// Starts it, and waits until it listens.
+    fn start(name: &str, endpoint: &str) -> Self {
+        let mut child = Self::command(name)
+            .env("RUST_LOG", "info")
+            .env("NO_COLOR", "1")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{name}: {e}; cargo build --examples"));
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut example = Self { child, log };
+        example.until_logged(&format!("listening on {endpoint}"));
+        example
+    }
+
+    fn until_logged(&mut self, what: &str) {
+        let mut line = String::new();
+        while self.log.read_line(&mut line).unwrap() > 0 {
+            if line.contains(what) {
+                return;
+            }
+            line.clear();
+        }
+        panic!("it ended without saying {what:?}");
+    }
+
+    /// Ends it by a signal, and expects the exit status of a drain.
+    fn drain(mut self) {
+        let status = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        assert!(status.unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    stream
+}
+
+#[test]
+fn echo() {
+    let example = Example::start("echo", "tcp:127.0.0.1:1234");
+    let mut stream = connect(1234);
+    for byte in b"abc" {
+        stream.write_all(&[*byte]).unwrap();
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut echoed = String::new();
+    stream.read_to_string(&mut echoed).unwrap();
+    assert_eq!(echoed, "abc");
+    example.drain();
+}
+
+#[test]
+fn pubsub() {
+    let example = Example::start("pubsub", "tcp:127.0.0.1:1025");
+    let mut readers: Vec<_> = (0..3).map(|_| BufReader::new(connect(1025))).collect();
+    // A line of each reaches all of them, so all have subscribed by then.
+    for i in 0..readers.len() {
+        let mut publisher = readers[i].get_ref();
+        publisher.write_all(b"here\r\n").unwrap();
+        for reader in &mut readers[..=i] {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            assert!(line.ends_with("> here\r\n"), "{line:?}");
+        }
+    }
+    let mut publisher = readers[0].get_ref();
+    let sender = publisher.local_addr().unwrap();
+    let lines: String = (0..1000).map(|n| format!("line {n}\r\n")).collect();
+    publisher.write_all(lines.as_bytes()).unwrap();
+    for reader in &mut readers {
+        let mut line = String::new();
+        for n in 0..1000 {
+            line.clear();
+            // Those who subscribed early have the greetings of the later ones.
+            while line.is_empty() || line.ends_with("> here\r\n") {
+                line.clear();
+                reader.read_line(&mut line).unwrap();
+            }
+            assert_eq!(line, format!("<{sender}> line {n}\r\n"));
+        }
+    }
+    example.drain();
+}
+
+#[test]
+fn http() {
+    let example = Example::start("http", "tcp:127.0.0.1:1280");
+    let mut stream = connect(1280);
+    let request = "GET /tea HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("you asked for /tea\n"), "{answer}");
+    example.drain();
+}
+
+#[test]
+fn udp() {
+    let example = Example::start("udp", "udp:127.0.0.1:1234");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    socket.connect("127.0.0.1:1234").unwrap();
+    for datagram in [&b"one"[..], b"", &[7; 9000]] {
+        socket.send(datagram).unwrap();
+        let mut buffer = [0; 10_000];
+        let length = socket.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], datagram);
+    }
+    example.drain();
+}
+
+#[test]
+fn starttls() {
+    let output = Example::command("starttls").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        output.stdout,
+        b"250 open sesame\r\n"
+            .trim_ascii_end()
+            .iter()
+            .chain(b"\n")
+            .copied()
+            .collect::<Vec<_>>()
+    );
+}
