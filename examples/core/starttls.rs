@@ -1,6 +1,6 @@
 //! STARTTLS on both sides: a server that says a secret only under TLS, and a
 //! client that asks for it. It runs on loopback, prints the secret, and ends.
-use std::{process::ExitCode, time::Duration};
+use std::{io::Write, process::ExitCode, time::Duration};
 
 use ropewalk_core::{
     tls::{ServerName, TestCa, TlsClient, TlsServer},
@@ -76,7 +76,8 @@ fn main() -> ExitCode {
         let endpoint: ClientEndpoint = server.local_endpoint().parse()?;
         let tls = ca.client()?;
         let client = endpoint.start(Asker { tls, waiting: None }).await?;
-        println!("{}", client.ask(|reply| reply).await?);
+        let secret = client.ask(|reply| reply).await?;
+        writeln!(std::io::stdout(), "{secret}")?;
         drop(client);
         server.drain(Duration::ZERO, Duration::from_secs(5)).await;
         Ok(())

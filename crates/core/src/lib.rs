@@ -26,7 +26,7 @@
 //!
 //! # The shape of it
 //!
-//! An hourglass. Below, an [endpoint](endpoint) makes byte streams of a string
+//! An hourglass. Below, an [endpoint] makes byte streams of a string
 //! such as `tls:8443:cert=site.pem`. The waist is [`Handler::serve`], `async`,
 //! with a [`Connection`] that reads and writes. Above is [`Protocol`]:
 //! synchronous callbacks that never see a socket, lowered to a handler by one

@@ -29,7 +29,7 @@ impl TestCa {
     ///
     /// # Errors
     /// If the system gives no randomness.
-    pub fn new() -> Result<Self, rcgen::Error> {
+    pub fn new() -> Result<Self, TlsError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.distinguished_name = Default::default();
@@ -54,7 +54,7 @@ impl TestCa {
     ///
     /// # Errors
     /// If a name cannot stand in a certificate.
-    pub fn issue(&self, names: &[&str]) -> Result<(String, String), rcgen::Error> {
+    pub fn issue(&self, names: &[&str]) -> Result<(String, String), TlsError> {
         let key = KeyPair::generate()?;
         let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
         let mut params = CertificateParams::new(names)?;
@@ -72,9 +72,9 @@ impl TestCa {
     ///
     /// # Errors
     /// If a name cannot stand in a certificate.
-    pub fn server(&self, names: &[&str]) -> crate::Result<TlsServer> {
+    pub fn server(&self, names: &[&str]) -> Result<TlsServer, TlsError> {
         let (chain, key) = self.issue(names)?;
-        Ok(TlsServer::from_pem(chain.as_bytes(), key.as_bytes())?)
+        TlsServer::from_pem(chain.as_bytes(), key.as_bytes())
     }
 
     /// The client's side of TLS, trusting this authority alone.

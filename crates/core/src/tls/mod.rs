@@ -64,6 +64,11 @@ pub enum TlsError {
         "the platform trusts no certificate authority: install ca-certificates, or name one by ca="
     )]
     NoPlatformTrust,
+    /// A certificate cannot be made: a name that cannot stand in one, or no
+    /// randomness.
+    #[cfg(feature = "test-ca")]
+    #[error("no certificate can be made: {0}")]
+    Make(#[from] rcgen::Error),
     /// A `tls:` server with no certificate.
     #[error("{0} needs a certificate: name it by cert= and key=")]
     NoCertificate(String),
