@@ -9,13 +9,14 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use bytes::BytesMut;
 use tokio::{
-    io::ReadBuf,
+    io::{Interest, ReadBuf},
     net::UdpSocket,
     sync::{oneshot, watch},
     task::JoinHandle,
@@ -29,11 +30,14 @@ use crate::{
     schemes::{resolve_host, udp_socket},
     signals::Signals,
     timers::{Timers, clock},
-    work::Work,
+    work::{BoxFuture, Work},
 };
 
 /// Datagrams of one batch at most; then it is the turn of the answers.
 const BATCH: usize = 64;
+
+/// Turns in one poll; then other tasks of the thread have theirs.
+const TURNS: usize = 32;
 
 /// The largest datagram there is (IPv6 without jumbograms).
 const LARGEST: usize = 65_535;
@@ -324,7 +328,10 @@ impl<P: DatagramProtocol> fmt::Debug for DatagramTransport<P> {
 /// Drives one protocol on one socket.
 struct Driver<P: DatagramProtocol> {
     protocol: P,
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
+    /// Waits for an error, on a connected socket: the runtime tells a reader
+    /// of data only.
+    refusals: Option<BoxFuture<'static, io::Error>>,
     transport: DatagramTransport<P>,
     batch: Datagrams,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -334,71 +341,100 @@ struct Driver<P: DatagramProtocol> {
 }
 
 impl<P: DatagramProtocol> Driver<P> {
-    fn turn(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>> {
+    fn turns(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>> {
+        self.transport.now = None;
+        for _ in 0..TURNS {
+            let progress = self.turn(cx)?;
+            if self.transport.closing && self.transport.out.is_empty() {
+                return Ok(Poll::Ready(()));
+            }
+            if !progress {
+                return Ok(Poll::Pending);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(Poll::Pending)
+    }
+
+    /// Messages, timers, a batch, then the answers; true if a callback was
+    /// called, which may have asked for any of these again.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        let mut progress = false;
         let t = &mut self.transport;
-        t.now = None;
         if !std::mem::replace(&mut self.started, true) {
             self.protocol.started(t)?;
+            progress = true;
         }
         if let Some(drain) = &mut self.drain
             && Pin::new(drain).poll(cx).is_ready()
         {
             self.drain = None;
             self.protocol.draining(t)?;
+            progress = true;
         }
         for _ in 0..BATCH {
             let Poll::Ready(message) = self.transport.work.poll(cx) else {
                 break;
             };
             self.protocol.message(&mut self.transport, message?)?;
+            progress = true;
         }
-        self.timers(cx)?;
-        let more = self.receive(cx)?;
-        let flushed = self.flush(cx)?;
-        if self.transport.closing && flushed {
-            return Ok(Poll::Ready(()));
-        }
-        if more && flushed {
-            cx.waker().wake_by_ref();
-        }
-        Ok(Poll::Pending)
+        progress |= self.timers(cx)?;
+        progress |= self.refused(cx)?;
+        progress |= self.receive(cx)?;
+        progress |= self.flush(cx)?;
+        Ok(progress)
     }
 
-    /// Reads a batch; true if there may be more.
+    /// Hears that something sent was refused.
+    fn refused(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        let Some(refusals) = &mut self.refusals else {
+            return Ok(false);
+        };
+        let Poll::Ready(error) = refusals.as_mut().poll(cx) else {
+            return Ok(false);
+        };
+        self.refusals = Some(refusal(self.socket.clone()));
+        self.protocol.undelivered(&mut self.transport, &error)?;
+        Ok(true)
+    }
+
+    /// Reads a batch; true if there was one.
     fn receive(&mut self, cx: &mut Context<'_>) -> Result<bool> {
         // While answers wait for the socket, questions wait too.
         if self.transport.closing || self.transport.unsent > UNSENT / 2 {
             return Ok(false);
         }
-        let mut more = true;
+        let mut called = false;
         while self.batch.len() < BATCH {
             match self
                 .batch
                 .poll_receive(&self.socket, self.transport.peer, cx)
             {
-                Poll::Pending => {
-                    more = false;
-                    break;
-                }
+                Poll::Pending => break,
                 Poll::Ready(Ok(())) => {}
                 // Something sent before was refused on its way.
                 Poll::Ready(Err(error)) => {
-                    self.protocol.undelivered(&mut self.transport, &error)?
+                    self.protocol.undelivered(&mut self.transport, &error)?;
+                    called = true;
                 }
             }
         }
-        if !self.batch.is_empty() {
-            self.protocol.received(&mut self.transport, &self.batch)?;
-            self.batch.clear();
-        }
-        if !more {
+        if self.batch.is_empty() {
             // The buffer of an idle socket is not kept.
             self.batch = Datagrams::default();
+        } else {
+            self.protocol.received(&mut self.transport, &self.batch)?;
+            self.batch.clear();
+            called = true;
         }
-        Ok(more)
+        Ok(called)
     }
 
+    /// Sends what waits; true if a callback was called, or a full queue has
+    /// room again.
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        let was_full = self.transport.unsent > UNSENT / 2;
         let mut sent = 0;
         let mut failed = None;
         for (data, to) in &self.transport.out {
@@ -420,11 +456,13 @@ impl<P: DatagramProtocol> Driver<P> {
         if let Some(error) = failed {
             tracing::debug!(%error, "a datagram could not be sent");
             self.protocol.undelivered(&mut self.transport, &error)?;
+            return Ok(true);
         }
-        Ok(self.transport.out.is_empty())
+        Ok(was_full && self.transport.unsent <= UNSENT / 2)
     }
 
-    fn timers(&mut self, cx: &mut Context<'_>) -> Result {
+    fn timers(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        let mut called = false;
         while let Some(at) = self.transport.timers.next() {
             let until = tokio::time::Instant::from_std(at);
             let sleep = self
@@ -440,17 +478,38 @@ impl<P: DatagramProtocol> Driver<P> {
             self.transport.now = Some(now);
             if let Some(which) = self.transport.timers.take_due(now) {
                 self.protocol.timeout(&mut self.transport, which)?;
+                called = true;
             }
         }
-        Ok(())
+        Ok(called)
     }
+}
+
+/// Waits for the next error of a socket.
+fn refusal(socket: Arc<UdpSocket>) -> BoxFuture<'static, io::Error> {
+    Box::pin(async move {
+        loop {
+            if let Err(error) = socket.ready(Interest::ERROR).await {
+                return error;
+            }
+            let error = socket.take_error();
+            // Says that there is no more, so that the next wait waits.
+            let _ = socket.try_io(Interest::ERROR, || {
+                Err::<(), _>(io::ErrorKind::WouldBlock.into())
+            });
+            match error {
+                Ok(Some(error)) | Err(error) => return error,
+                Ok(None) => {}
+            }
+        }
+    })
 }
 
 impl<P: DatagramProtocol> Future for Driver<P> {
     type Output = Closed;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
-        let why = match self.turn(cx) {
+        let why = match self.turns(cx) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => Closed::Local,
             Err(error) => Closed::failed(error),
@@ -488,10 +547,12 @@ impl<M: Send + 'static> DatagramServer<M> {
         peer: Option<SocketAddr>,
     ) -> io::Result<Self> {
         let local = socket.local_addr()?;
+        let socket = Arc::new(socket);
         let (drain, asked) = oneshot::channel();
         let (over, closed) = watch::channel(None);
         let mut driver = Driver {
             protocol,
+            refusals: peer.map(|_| refusal(socket.clone())),
             socket,
             transport: DatagramTransport {
                 out: Vec::new(),

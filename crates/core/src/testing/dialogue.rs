@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// stand for themselves. `(30s)` or `(100ms)` lets time pass, `(eof)` ends the
 /// other side, and `(closed)` says that ours is over.
 ///
+/// A transcript may be indented as a whole, as in `expect![[…]]`.
+///
 /// Running it gives the transcript as it really is, with our lines where they
 /// came: compare the two, or let expect-test do so and update the file.
 ///
@@ -91,7 +93,19 @@ impl Dialogue {
 
     fn parse(text: &str, ours: char) -> Result<Self, DialogueError> {
         let mut steps = Vec::new();
-        for (index, line) in text.lines().enumerate() {
+        // As it stands in a source file: a line break first, and indented.
+        let indent = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .map(|line| line.len() - line.trim_start_matches(' ').len())
+            .min()
+            .unwrap_or(0);
+        let body = text
+            .strip_prefix('\n')
+            .unwrap_or(text)
+            .trim_end_matches(' ');
+        for (index, line) in body.lines().enumerate() {
+            let line = line.get(indent..).unwrap_or_default();
             let step = parse_line(line, ours).ok_or_else(|| DialogueError {
                 line: index + 1,
                 text: line.to_owned(),
