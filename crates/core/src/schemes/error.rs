@@ -56,7 +56,10 @@ impl ListenError {
     pub fn new(endpoint: impl Into<String>, source: io::Error) -> Self {
         let endpoint = endpoint.into();
         match source.kind() {
-            io::ErrorKind::AddrInUse => Self::InUse { endpoint, by: None },
+            io::ErrorKind::AddrInUse => {
+                let by = super::owner::of(&endpoint);
+                Self::InUse { endpoint, by }
+            }
             io::ErrorKind::PermissionDenied => Self::Denied { endpoint },
             _ => Self::Io { endpoint, source },
         }

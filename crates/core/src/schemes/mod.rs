@@ -7,6 +7,7 @@
 mod error;
 mod fd;
 mod memory;
+mod owner;
 mod stdio;
 mod tcp;
 mod unix;

@@ -2,13 +2,7 @@
 
 use std::{
     fs, io,
-    os::{
-        linux::net::SocketAddrExt,
-        unix::{
-            fs::{FileTypeExt, PermissionsExt},
-            net::SocketAddr as StdAddress,
-        },
-    },
+    os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     task::{Context, Poll, ready},
@@ -127,10 +121,12 @@ pub(super) async fn connect(unix: &UnixConnect) -> io::Result<Accepted> {
     let (stream, address) = match &unix.path {
         UnixPath::File(path) => (UnixStream::connect(path).await?, Some(path.as_path())),
         UnixPath::Abstract(name) => {
-            let address = StdAddress::from_abstract_name(name)?;
-            let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
-            stream.set_nonblocking(true)?;
-            (UnixStream::from_std(stream)?, None)
+            // Connecting within one machine does not wait, unless the backlog
+            // is full; then the system says so at once.
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            socket.set_nonblocking(true)?;
+            socket.connect(&abstract_address(name)?)?;
+            (UnixStream::from_std(socket.into())?, None)
         }
     };
     let mut peer = Peer::new(Address::Unix(address.map(Arc::from)));
@@ -139,6 +135,10 @@ pub(super) async fn connect(unix: &UnixConnect) -> io::Result<Accepted> {
 }
 
 fn abstract_address(name: &str) -> io::Result<SockAddr> {
+    if cfg!(not(any(target_os = "linux", target_os = "android"))) {
+        let what = "only Linux has abstract names";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+    }
     // In the system's form an abstract name begins with a zero byte.
     SockAddr::unix(format!("\0{name}"))
 }

@@ -1,0 +1,322 @@
+//! The listeners of one process: they say where they are, and end together.
+//!
+//! What the lines on standard output look like is a contract; scripts wait for them. Nothing here
+//! knows a protocol.
+
+use std::{
+    future::{Future, pending},
+    io::{self, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use futures_util::future::{join, join_all, select_all};
+use ropewalk_core::{
+    Address, Connection, DatagramProtocol, DatagramServer, Handler, Result as Served, Server,
+    ServerEndpoint, ServerOptions, Signals, endpoint::quote, raise_open_files,
+};
+
+use crate::{failure::Failure, options::Common};
+
+/// What listens, under the name that its listening line bears.
+#[derive(Clone, Copy)]
+pub(crate) struct Service {
+    pub(crate) name: &'static str,
+    /// Open files that one connection takes at most.
+    pub(crate) files: usize,
+}
+
+/// All that listens in this process.
+pub(crate) struct Servers<'a> {
+    common: &'a Common,
+    signals: Signals,
+    streams: Vec<Server>,
+    datagrams: Vec<DatagramServer<()>>,
+    /// Service and endpoint of each, for the listening lines.
+    lines: Vec<(&'static str, String)>,
+    open_files: Option<u64>,
+    files_needed: usize,
+    served: Arc<AtomicU64>,
+}
+
+/// Open files besides those of connections: the listeners, the log, the runtime's own.
+const OTHER_FILES: usize = 64;
+
+/// Runs a server's future on a runtime of its own, with the log set up.
+pub(crate) fn run(
+    common: &Common,
+    serve: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    common.start_log();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::run)?;
+    let result = runtime.block_on(serve);
+    // Reading standard input blocks a thread that nothing can wake.
+    runtime.shutdown_background();
+    result
+}
+
+impl<'a> Servers<'a> {
+    /// None yet. From here on signals are heard, so that one which comes while listeners open is
+    /// not lost; and the limit of open files is raised.
+    pub(crate) fn new(common: &'a Common) -> Result<Self, Failure> {
+        let open_files = raise_open_files()
+            .inspect_err(|error| tracing::warn!(%error, "cannot raise the limit of open files"));
+        Ok(Self {
+            common,
+            signals: Signals::new().map_err(Failure::run)?,
+            streams: Vec::new(),
+            datagrams: Vec::new(),
+            lines: Vec::new(),
+            open_files: open_files.ok(),
+            files_needed: OTHER_FILES,
+            served: Arc::default(),
+        })
+    }
+
+    /// The options of a server, as far as the common ones say.
+    pub(crate) fn options(&self) -> ServerOptions {
+        self.common.limits().into()
+    }
+
+    /// Serves connections, and returns where.
+    pub(crate) async fn stream(
+        &mut self,
+        service: Service,
+        endpoint: &ServerEndpoint,
+        handler: impl Handler,
+        options: ServerOptions,
+    ) -> Result<Address, Failure> {
+        let connections = match endpoint.scheme() {
+            "stdio" => 1,
+            _ => options.limits.connections,
+        };
+        let handler = Counted {
+            handler,
+            served: self.served.clone(),
+        };
+        let server = endpoint
+            .listen_with(handler, options)
+            .await
+            .map_err(|error| Failure::listen(endpoint, error))?;
+        let address = server.local_address().clone();
+        if let Some(endpoint) = shown(endpoint, &address) {
+            self.lines.push((service.name, endpoint));
+        }
+        self.files_needed = connections
+            .saturating_mul(service.files)
+            .saturating_add(self.files_needed);
+        self.streams.push(server);
+        Ok(address)
+    }
+
+    /// Serves datagrams, and returns where.
+    pub(crate) async fn datagrams(
+        &mut self,
+        service: Service,
+        endpoint: &ServerEndpoint,
+        protocol: impl DatagramProtocol<Message = ()>,
+    ) -> Result<Address, Failure> {
+        let server = endpoint
+            .listen_datagrams(protocol)
+            .await
+            .map_err(|error| Failure::listen(endpoint, error))?;
+        self.lines.push((service.name, server.local_endpoint()));
+        let address = server.local_address();
+        self.datagrams.push(server);
+        Ok(address)
+    }
+
+    /// Ends a server with the others that nobody outside can reach, and that has no line.
+    pub(crate) fn keep(&mut self, server: Server) {
+        self.streams.push(server);
+    }
+
+    /// Says on standard output what listens, once all of it does: whoever waits for the first line
+    /// must not meet a process that fails at the second.
+    pub(crate) fn announce(&self) {
+        let mut text = String::new();
+        for (service, endpoint) in &self.lines {
+            text += &match self.common.json {
+                true => format!(
+                    "{{\"event\":\"listening\",\"service\":\"{service}\",\"endpoint\":{}}}\n",
+                    serde_json::Value::from(endpoint.as_str())
+                ),
+                false => format!("listening {service} {endpoint}\n"),
+            };
+        }
+        say(&text);
+    }
+
+    /// Says so if all the connections that are allowed cannot have an open file each.
+    pub(crate) fn check_open_files(&self) {
+        let needed = self.files_needed;
+        if let Some(limit) = self.open_files
+            && usize::try_from(limit).is_ok_and(|limit| limit < needed)
+        {
+            tracing::warn!(
+                limit,
+                needed,
+                "fewer open files are allowed than --max-connections may need; lower it, or raise \
+                 the limit (ulimit -Hn, LimitNOFILE=)"
+            );
+        }
+    }
+
+    /// Says what listens, and serves to the end: all that is left to do for most servers.
+    pub(crate) async fn serve(self) -> Result<(), Failure> {
+        self.check_open_files();
+        self.announce();
+        self.until_signal().await
+    }
+
+    /// Serves until the process is told to end, then drains everything together; or until nothing
+    /// can come any more, as when the connection of `stdio:` has ended.
+    pub(crate) async fn until_signal(self) -> Result<(), Failure> {
+        let Self {
+            common,
+            signals,
+            mut streams,
+            datagrams,
+            served,
+            ..
+        } = self;
+        tokio::select! {
+            () = signals.first() => {}
+            ended = ended(&mut streams, &datagrams) => return ended,
+        }
+        let announce = (common.drain / 10).min(ANNOUNCE);
+        let grace = common.drain - announce;
+        // All announce at the same time, and all stop at the same time.
+        let streams = join_all(streams.into_iter().map(|s| s.drain(announce, grace)));
+        let datagrams = join_all(datagrams.into_iter().map(|d| d.drain(common.drain)));
+        let both = signals.unless_second(join(streams, datagrams)).await;
+        let (leftovers, _) = both.map_err(Failure::run)?;
+        let cut: usize = leftovers.iter().map(|leftover| leftover.cut).sum();
+        let served = served.load(Relaxed);
+        match cut {
+            0 => tracing::info!(served, "drained"),
+            _ => tracing::warn!(served, cut, "drained; connections were cut at its end"),
+        }
+        Ok(())
+    }
+}
+
+/// The longest announcement of a drain: time enough for every protocol's goodbye.
+const ANNOUNCE: Duration = Duration::from_secs(1);
+
+/// Waits until no listener has anything to come, or one fails.
+async fn ended(streams: &mut [Server], datagrams: &[DatagramServer<()>]) -> Result<(), Failure> {
+    let exhausted = async {
+        if !datagrams.is_empty() {
+            return pending().await;
+        }
+        join_all(streams.iter_mut().map(Server::until_exhausted)).await;
+    };
+    let failed = async {
+        if datagrams.is_empty() {
+            return pending().await;
+        }
+        let (why, which, _) = select_all(datagrams.iter().map(|d| Box::pin(d.closed()))).await;
+        format!("{}: {why}", datagrams[which].local_endpoint())
+    };
+    tokio::select! {
+        () = exhausted => Ok(()),
+        why = failed => Err(Failure::run(why)),
+    }
+}
+
+/// Writes to standard output, at once. If nobody reads it any more, serving goes on.
+pub(crate) fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        tracing::warn!(%error, "cannot write to standard output");
+    }
+}
+
+/// Where a listener is, as a server's endpoint string without options; none for standard input and
+/// output, which nobody connects to.
+fn shown(endpoint: &ServerEndpoint, local: &Address) -> Option<String> {
+    Some(match local {
+        Address::Stdio => return None,
+        Address::Inet(address) => match endpoint.scheme() {
+            "fd" => format!("tcp:{address}"),
+            scheme => format!("{scheme}:{address}"),
+        },
+        Address::Unix(Some(path)) => {
+            // `quote` escapes for any place; an endpoint prints itself with the fewest escapes.
+            let text = format!("unix:{}", quote(&path.display().to_string()));
+            text.parse::<ServerEndpoint>()
+                .map_or(text, |endpoint| endpoint.to_string())
+        }
+        Address::Unix(None) => first_field(&endpoint.to_string()),
+        other => format!("{}:{other}", endpoint.scheme()),
+    })
+}
+
+/// An endpoint without what stands behind its first field: `unix:@name`.
+fn first_field(endpoint: &str) -> String {
+    let mut colons = 0;
+    let mut escaped = false;
+    let end = endpoint.find(|c| {
+        let counts = c == ':' && !escaped;
+        escaped = c == '\\' && !escaped;
+        colons += u32::from(counts);
+        counts && colons == 2
+    });
+    endpoint[..end.unwrap_or(endpoint.len())].to_owned()
+}
+
+/// A handler that counts the connections it is given.
+struct Counted<H> {
+    handler: H,
+    served: Arc<AtomicU64>,
+}
+
+impl<H: Handler> Handler for Counted<H> {
+    fn serve(&self, conn: Connection) -> impl Future<Output = Served> + Send {
+        self.served.fetch_add(1, Relaxed);
+        self.handler.serve(conn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use super::*;
+
+    fn check(endpoint: &str, local: Address, expected: &str) {
+        let endpoint: ServerEndpoint = endpoint.parse().unwrap();
+        let text = shown(&endpoint, &local).unwrap();
+        assert_eq!(text, expected);
+        // What is printed is accepted back, and says the same.
+        let again: ServerEndpoint = text.parse().unwrap();
+        assert_eq!(again.to_string(), expected);
+    }
+
+    #[test]
+    fn a_line_names_the_socket_and_is_accepted_back() {
+        let v4 = || Address::from(std::net::SocketAddr::from(([127, 0, 0, 1], 80)));
+        check("tcp:80:backlog=5", v4(), "tcp:127.0.0.1:80");
+        check("tls:80:cert=/x", v4(), "tls:127.0.0.1:80");
+        check("fd:3", v4(), "tcp:127.0.0.1:80");
+        let path = |path: &str| Address::Unix(Some(Arc::from(Path::new(path))));
+        check("unix:/run/x:mode=660", path("/run/x"), "unix:/run/x");
+        check(r"unix:/run/a\:b", path("/run/a:b"), r"unix:/run/a\:b");
+        check("unix:@name:backlog=5", Address::Unix(None), "unix:@name");
+        check(r"unix:@a\:b", Address::Unix(None), r"unix:@a\:b");
+        check("mem:x", Address::Memory("x".into()), "mem:x");
+    }
+
+    #[test]
+    fn standard_output_is_not_announced_on_itself() {
+        let endpoint: ServerEndpoint = "stdio:".parse().unwrap();
+        assert_eq!(shown(&endpoint, &Address::Stdio), None);
+    }
+}

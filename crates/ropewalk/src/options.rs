@@ -1,0 +1,192 @@
+//! The options that every server takes, and what follows from them.
+
+use std::{env, io, io::IsTerminal, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+use ropewalk_core::{Limits, ServerEndpoint, tls::TlsServer};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::Failure;
+
+/// What every server takes.
+#[derive(Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Common {
+    /// Say in JSON what listens, one object a line, and write nothing else to standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// What to log, on standard error [default: info, or as RUST_LOG says]
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<Level>,
+
+    /// How to log [default: text on a terminal, json elsewhere]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<Format>,
+
+    /// Connections at a time, for each listener; further ones wait [default: 10000]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) max_connections: Option<usize>,
+
+    /// Connections at a time from one peer (an IPv4 address, or an IPv6 /64), for each listener; 0
+    /// is no limit [default: 256, and loopback is exempt]
+    #[arg(long, value_name = "N")]
+    max_per_peer: Option<usize>,
+
+    /// Time to end well after SIGTERM or SIGINT: a tenth of it, one second at most, to announce the
+    /// end while new connections are still accepted, the rest for them to end; then they are cut
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) drain: Duration,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl Common {
+    /// What a server allows.
+    pub(crate) fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        if let Some(most) = self.max_connections {
+            limits.connections = most;
+        }
+        if let Some(most) = self.max_per_peer {
+            limits.per_peer = most;
+            // Whoever names a number means everybody.
+            limits.loopback_exempt = false;
+        }
+        limits
+    }
+
+    /// Sets up the log, on standard error.
+    pub(crate) fn start_log(&self) {
+        let terminal = io::stderr().is_terminal();
+        let filter = match self.log {
+            Some(level) => EnvFilter::new(match level {
+                Level::Error => "error",
+                Level::Warn => "warn",
+                Level::Info => "info",
+                Level::Debug => "debug",
+                Level::Trace => "trace",
+            }),
+            None => EnvFilter::builder()
+                .with_default_directive(LevelFilter::INFO.into())
+                .from_env_lossy(),
+        };
+        let format = self.log_format.unwrap_or(match terminal {
+            true => Format::Text,
+            false => Format::Json,
+        });
+        let colour = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .with_ansi(colour);
+        // It fails only where a log is set up already, and then there is one.
+        let _ = match format {
+            Format::Text => log.try_init(),
+            Format::Json => log.json().try_init(),
+        };
+    }
+}
+
+/// The certificate of `tls:` listeners that name none themselves.
+#[derive(Args)]
+#[command(next_help_heading = "TLS")]
+pub(crate) struct Tls {
+    /// The certificate chain of tls: listeners that name none themselves (cert=), PEM
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// Its private key, PEM [default: the file of --tls-cert]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+impl Tls {
+    /// The certificate, checked against the listeners that need it.
+    pub(crate) fn server(&self, listen: &[ServerEndpoint]) -> Result<Option<TlsServer>, Failure> {
+        let Some(cert) = &self.tls_cert else {
+            return match listen.iter().find(|endpoint| endpoint.needs_certificate()) {
+                Some(endpoint) => Err(Failure::usage(
+                    "--listen",
+                    endpoint,
+                    "no certificate, expected --tls-cert FILE, or cert=FILE in the endpoint",
+                )),
+                None => Ok(None),
+            };
+        };
+        let key = self.tls_key.as_ref().unwrap_or(cert);
+        match TlsServer::from_files(cert, key) {
+            Ok(tls) => Ok(Some(tls)),
+            Err(error) => Err(Failure::Usage(format!(
+                "--tls-cert: {error}, expected a certificate chain in PEM, and its key there or by --tls-key"
+            ))),
+        }
+    }
+}
+
+/// Refuses `stdio:` beside other listeners: standard output is its connection, and their listening
+/// lines would be in the middle of it.
+pub(crate) fn check_stdio(listen: &[ServerEndpoint]) -> Result<(), Failure> {
+    match listen.iter().find(|endpoint| endpoint.scheme() == "stdio") {
+        Some(stdio) if listen.len() > 1 => Err(Failure::usage(
+            "--listen",
+            stdio,
+            "one of several, expected it to be the only one, since it owns standard output",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number, 1 or more".into()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|duration| *duration <= LONGEST_DRAIN)
+        .ok_or_else(|| "expected seconds, such as 10 or 2.5, a day at most".into())
+}
+
+/// More would be a slip of the pen.
+const LONGEST_DRAIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_whole_or_parts_and_bounded() {
+        assert_eq!(seconds("2.5"), Ok(Duration::from_millis(2500)));
+        assert_eq!(seconds("0"), Ok(Duration::ZERO));
+        for bad in ["", "-1", "ten", "inf", "NaN", "1e9"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_at_least_one() {
+        assert_eq!(at_least_one("7"), Ok(7));
+        for bad in ["0", "-1", "", "many"] {
+            assert!(at_least_one(bad).is_err(), "{bad}");
+        }
+    }
+}
