@@ -18,6 +18,8 @@ async fn http(conn: Connection) -> Result {
             .serve_connection(TokioIo::new(conn), service)
     );
     tokio::select! {
+        // In this order: a request that is already there is served.
+        biased;
         served = &mut serving => return Ok(served?),
         () = draining => serving.as_mut().graceful_shutdown(),
     }

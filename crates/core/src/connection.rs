@@ -72,6 +72,10 @@ impl Connection {
     /// Resolves when the server drains and this connection should say goodbye.
     /// One that is so young that its first request may be on its way is given
     /// a second for it.
+    ///
+    /// A library that is told to shut down gracefully before it was polled may
+    /// throw away a request that is already there (hyper does): serve first and
+    /// look at this second, as `select!` with `biased` does.
     pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
         let entry = self.live.entry.clone();
         let stage = self.live.registry.as_ref().map(|r| r.stage.subscribe());

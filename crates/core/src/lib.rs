@@ -86,6 +86,7 @@
 //!         let mut name = String::new();
 //!         let mut line = (&mut conn).take(514);
 //!         tokio::select! {
+//!             biased;
 //!             read = timeout(Duration::from_secs(60), line.read_line(&mut name)) => match read {
 //!                 Err(_) | Ok(Ok(0)) => return Ok(()),
 //!                 Ok(read) => read?,

@@ -318,6 +318,7 @@ struct Service<H> {
 
 impl<H: Handler> Service<H> {
     async fn serve(self: Arc<Self>, conn: Connection) {
+        let entry = conn.live.entry.clone();
         let result = if self.layers.is_empty() {
             self.handler.serve(conn).await
         } else {
@@ -327,23 +328,40 @@ impl<H: Handler> Service<H> {
             }
         };
         if let Err(error) = result {
-            tracing::info!(error, "connection failed");
+            // With its peer: the span that names it is for those who debug.
+            tracing::info!(error, peer = %entry.peer, "connection failed");
         }
     }
 
     async fn wrap(&self, mut conn: Connection) -> Result<Connection> {
         let deadline = conn.live.limits.handshake;
+        let draining = conn.draining();
         let wrapped = async {
             for layer in &self.layers {
                 conn = layer.wrap(conn).await?;
             }
+            conn.live.entry.set_state(ConnectionState::Open);
             Ok(conn)
         };
-        match timeout(deadline, wrapped).await {
-            Ok(result) => result,
-            Err(_) => Err("the handshake did not end in time".into()),
+        tokio::select! {
+            biased;
+            result = timeout(deadline, wrapped) => match result {
+                Ok(result) => result,
+                Err(_) => Err(HandshakeError::TimedOut.into()),
+            },
+            // Nobody waits for one who has not even said hello.
+            () = draining => Err(HandshakeError::Draining.into()),
         }
     }
+}
+
+/// Why a connection did not come through its layers.
+#[derive(Debug, thiserror::Error)]
+enum HandshakeError {
+    #[error("the handshake did not end in time")]
+    TimedOut,
+    #[error("the server drained during the handshake")]
+    Draining,
 }
 
 /// The accept loop of one listener.

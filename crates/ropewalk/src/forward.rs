@@ -60,7 +60,13 @@ impl Forward {
         check_stdio(&self.listen)?;
         self.check_schemes()?;
         let tls = self.tls.server(&self.listen)?;
-        let forwarder = Forwarder::new(self.to, ConnectOptions::default());
+        let options = ConnectOptions::default()
+            .prepare(&self.to)
+            .map_err(|error| {
+                let why = format!("{error}, expected certificates in PEM");
+                Failure::usage("--to", &self.to, why)
+            })?;
+        let forwarder = Forwarder::new(self.to, options);
         let unreachable = forwarder.unreachable.clone();
         let netcat = self.listen.iter().any(|e| e.scheme() == "stdio");
         listen::run(&self.common, async {

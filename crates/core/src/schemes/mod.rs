@@ -151,8 +151,9 @@ impl Schemes {
             #[cfg(feature = "tls")]
             ClientSpec::Tls(tls) => {
                 use crate::tls::{TlsClient, name_of};
-                let client = match &options.tls {
-                    Some(client) if !crate::tls::is_configured(tls) => client.clone(),
+                let client = match (&options.prepared, &options.tls) {
+                    (Some((prepared, client)), _) if prepared == endpoint => client.clone(),
+                    (_, Some(client)) if !crate::tls::is_configured(tls) => client.clone(),
                     _ => TlsClient::for_endpoint(tls)?,
                 };
                 let name = name_of(tls.sni.as_ref().unwrap_or(&tls.tcp.host)).map_err(named)?;
@@ -261,6 +262,28 @@ pub struct ConnectOptions {
     /// option of TLS. Default none: the platform's roots.
     #[cfg(feature = "tls")]
     pub tls: Option<crate::tls::TlsClient>,
+    /// What was read for an endpoint in advance.
+    #[cfg(feature = "tls")]
+    prepared: Option<(ClientEndpoint, crate::tls::TlsClient)>,
+}
+
+impl ConnectOptions {
+    /// Reads what connecting to `endpoint` needs (roots, certificates, keys)
+    /// now and once, instead of at every connect; for who connects again and
+    /// again, and wants to hear of a bad file at the start.
+    ///
+    /// # Errors
+    /// [`ConnectError::Tls`] names the file.
+    #[cfg(feature = "tls")]
+    pub fn prepare(mut self, endpoint: &ClientEndpoint) -> Result<Self, ConnectError> {
+        if let ClientSpec::Tls(tls) = &endpoint.spec
+            && (self.tls.is_none() || crate::tls::is_configured(tls))
+        {
+            let client = crate::tls::TlsClient::for_endpoint(tls)?;
+            self.prepared = Some((endpoint.clone(), client));
+        }
+        Ok(self)
+    }
 }
 
 impl Default for ConnectOptions {
@@ -270,6 +293,8 @@ impl Default for ConnectOptions {
             limits: Limits::client(),
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "tls")]
+            prepared: None,
         }
     }
 }

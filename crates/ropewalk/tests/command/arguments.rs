@@ -53,6 +53,25 @@ fn a_bad_use_is_one_line_with_option_value_and_what_is_expected() {
 }
 
 #[test]
+fn a_bad_file_of_the_other_side_is_told_at_the_start() {
+    bad(
+        &[
+            "forward",
+            "--listen",
+            "tcp:0",
+            "--to",
+            "tls:lab.test:1:ca=/nowhere.pem",
+        ],
+        &[
+            "--to",
+            "tls:lab.test:1",
+            "/nowhere.pem: ",
+            "expected certificates",
+        ],
+    );
+}
+
+#[test]
 fn a_bad_endpoint_is_told_with_its_position() {
     bad(
         &["echo", "--listen", "tcp:80:bklog=5"],
