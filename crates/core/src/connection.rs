@@ -7,14 +7,17 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Buf;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
 
 use crate::{
-    Address, Closed, ConnectionId, Handler, Input, Limits, Peer, Protocol, Stream,
+    Address, Closed, ConnectionId, Deadline, Handler, Input, Limits, Peer, Protocol, Stream,
     driver::Driver,
     registry::{Entry, Live, Stage},
     timers::clock,
@@ -30,6 +33,8 @@ pub struct Connection {
     pub(crate) prefix: Input,
     pub(crate) peer: Peer,
     pub(crate) live: Live,
+    /// Made when a handler first waits; a protocol's driver keeps its own.
+    pub(crate) idle: Option<Idle>,
 }
 
 impl Connection {
@@ -51,6 +56,7 @@ impl Connection {
             prefix: Input::default(),
             peer,
             live: Live::new(entry, None, limits),
+            idle: None,
         }
     }
 
@@ -90,7 +96,7 @@ impl Connection {
             }
             if entry.read() == 0 {
                 let young = Limits::YOUNG.saturating_sub(clock() - entry.since);
-                tokio::time::sleep(young).await;
+                sleep(young).await;
             }
         }
     }
@@ -134,6 +140,24 @@ impl Connection {
             self.peer.tls = Some(Arc::new(tls));
         }
         Ok(self)
+    }
+
+    /// Reads and throws away what the peer still sends, as
+    /// [`Limits::linger`](crate::Limits) allows, shorter in a drain. A handler
+    /// that has shut its side down does so last: a socket that is closed with
+    /// input unread resets the connection, and the last answer may be lost to
+    /// that (RFC 9112, section 9.6). Protocols have it from their driver.
+    pub async fn linger(&mut self) {
+        let limits = &self.live.limits;
+        let linger = match self.live.entry.is_asked_to_drain() {
+            true => limits.linger.min(Limits::LINGER_DRAINING),
+            false => limits.linger,
+        };
+        let mut rest = self.take(Limits::LINGER_BYTES as u64);
+        let mut nowhere = tokio::io::sink();
+        let discard = tokio::io::copy(&mut rest, &mut nowhere);
+        // However it ends, the stream is not used any more.
+        let _ = tokio::time::timeout(linger, discard).await;
     }
 
     /// Runs a protocol over this connection until it ends; the protocol comes
@@ -194,7 +218,7 @@ impl AsyncRead for Connection {
         let before = buf.filled().len();
         let result = poll_read(&mut this.prefix, &mut this.stream, cx, buf);
         this.live.entry.count_read(buf.filled().len() - before);
-        result
+        this.watch(cx, result)
     }
 }
 
@@ -205,7 +229,7 @@ impl AsyncWrite for Connection {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.count(result)
+        self.written(cx, result)
     }
 
     fn poll_write_vectored(
@@ -214,7 +238,7 @@ impl AsyncWrite for Connection {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.count(result)
+        self.written(cx, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -222,21 +246,65 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch(cx, result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let result = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.watch(cx, result)
     }
 }
 
 impl Connection {
-    fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(n)) = result {
             self.live.entry.count_written(n);
         }
-        result
+        self.watch(cx, result)
     }
+
+    /// Holds a handler's stream to the idle limit: what waits fails once
+    /// nothing came or went for so long.
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let Some(limit) = self.live.limits.idle else {
+            return result;
+        };
+        if result.is_ready() {
+            if let Some(idle) = &mut self.idle {
+                idle.moved = Instant::now();
+            }
+            return result;
+        }
+        let idle = self.idle.get_or_insert_with(|| Idle {
+            moved: Instant::now(),
+            sleep: Box::pin(sleep(limit)),
+        });
+        loop {
+            ready!(idle.sleep.as_mut().poll(cx));
+            let until = idle.moved + limit;
+            if until <= Instant::now() {
+                let why = Closed::TimedOut(Deadline::Idle);
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)));
+            }
+            idle.sleep.as_mut().reset(until);
+        }
+    }
+}
+
+/// When a handler's stream moved last, and a timer of the runtime that is
+/// moved only when it fires.
+pub(crate) struct Idle {
+    moved: Instant,
+    sleep: Pin<Box<Sleep>>,
 }
 
 /// A stream that begins with what was read of it before its time.

@@ -8,6 +8,7 @@
 use std::{
     future::Future,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -118,6 +119,7 @@ impl<P: Protocol> Driver<P> {
             prefix,
             peer,
             live,
+            ..
         } = connection;
         let transport = Transport::new(peer, live.entry.clone(), live.limits.clone());
         Self {
@@ -252,9 +254,6 @@ impl<P: Protocol> Driver<P> {
             self.begin_close()?;
             return Ok(true);
         }
-        if progress && matches!(self.phase, Phase::Open) {
-            self.rest_until_idle();
-        }
         Ok(progress)
     }
 
@@ -281,6 +280,7 @@ impl<P: Protocol> Driver<P> {
             Poll::Ready(Ok(n)) => {
                 t.entry.count_read(n);
                 t.look_again = true;
+                self.rest_until_idle();
             }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 self.truncated = true;
@@ -306,7 +306,11 @@ impl<P: Protocol> Driver<P> {
         if let Poll::Ready(result) = result {
             result?;
         }
-        Ok(written > 0 && t.flow.as_ref().is_some_and(|f| f.is_sending()))
+        let sending = t.flow.as_ref().is_some_and(|f| f.is_sending());
+        if written > 0 {
+            self.rest();
+        }
+        Ok(written > 0 && sending)
     }
 
     /// Begins an upgrade or a hand-over that was asked for, once all has left.
@@ -334,15 +338,11 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn begin_close(&mut self) -> Result<(), Stop> {
-        let t = &mut self.session().transport;
-        if t.state == State::Aborting || matches!(self.phase, Phase::Upgrading(_)) {
-            // There is no stream that could be closed in good order.
-            let why = self.failure.take().unwrap_or(Closed::Aborted);
-            return Err(Stop::Now(why));
+        if self.session().transport.state == State::Aborting {
+            return Err(Stop::Now(Closed::Aborted));
         }
+        self.session().closing();
         let t = &mut self.session().transport;
-        t.state = State::Closing;
-        t.change = None;
         t.entry.set_state(ConnectionState::Closing);
         let deadline = t.now() + t.limits.close;
         self.deadline = Some(deadline);
@@ -371,9 +371,7 @@ impl<P: Protocol> Driver<P> {
 
     /// Why the connection is over, when it closed in good order.
     fn reason(&mut self, exit: Option<std::process::ExitStatus>) -> Closed {
-        if let Some(failure) = self.failure.take() {
-            failure
-        } else if let Some(status) = exit {
+        if let Some(status) = exit {
             Closed::Exit(status)
         } else if self.truncated {
             Closed::Truncated
@@ -406,6 +404,17 @@ impl<P: Protocol> Driver<P> {
         of_a_server && t.entry.read() == 0 && t.now() < t.entry.since + Limits::YOUNG
     }
 
+    /// Bytes left: the deadlines count from the last that did, so that a slow
+    /// peer gets all, and one that stopped to read is given up.
+    fn rest(&mut self) {
+        if matches!(self.phase, Phase::Closing) {
+            let t = &mut self.session().transport;
+            self.deadline = Some(t.now() + t.limits.close);
+        } else {
+            self.rest_until_idle();
+        }
+    }
+
     fn rest_until_idle(&mut self) {
         let t = &mut self.session().transport;
         self.deadline = t.limits.idle.and_then(|idle| t.now().checked_add(idle));
@@ -426,7 +435,7 @@ impl<P: Protocol> Driver<P> {
             return Ok(true);
         }
         if self.deadline.is_some_and(|at| at <= now) {
-            return Err(self.timed_out(Deadline::Idle));
+            return Err(Stop::Now(Closed::TimedOut(Deadline::Idle)));
         }
         Ok(false)
     }
@@ -434,13 +443,9 @@ impl<P: Protocol> Driver<P> {
     /// Ends the connection if the phase took too long.
     fn overdue(&mut self, cx: &mut Context<'_>, which: Deadline) -> Result<bool, Stop> {
         match self.poll_sleep(cx, self.deadline) {
-            Some(_) => Err(self.timed_out(which)),
+            Some(_) => Err(Stop::Now(Closed::TimedOut(which))),
             None => Ok(false),
         }
-    }
-
-    fn timed_out(&mut self, which: Deadline) -> Stop {
-        Stop::Now(self.failure.take().unwrap_or(Closed::TimedOut(which)))
     }
 
     /// The time, once `at` has come.
@@ -516,6 +521,8 @@ impl<P: Protocol> Driver<P> {
         if matches!(why, Closed::Aborted | Closed::TimedOut(_)) {
             self.stream.reset_on_drop();
         }
+        // What went wrong first is the reason, however it ended then.
+        let why = self.failure.take().unwrap_or(why);
         session.end(why.clone());
         let Session {
             protocol,
@@ -530,6 +537,7 @@ impl<P: Protocol> Driver<P> {
                 prefix: input,
                 peer: transport.peer,
                 live,
+                idle: None,
             };
             (next, connection)
         });
@@ -547,7 +555,14 @@ impl<P: Protocol> Drop for Driver<P> {
         if let Some(mut session) = self.session.take()
             && !session.has_ended()
         {
-            session.end(Closed::Aborted);
+            let mut end = || session.end(Closed::Aborted);
+            if std::thread::panicking() {
+                // A callback panicked, and left the protocol who knows how. A
+                // second panic would end the whole program.
+                let _ = catch_unwind(AssertUnwindSafe(end));
+            } else {
+                end();
+            }
         }
     }
 }

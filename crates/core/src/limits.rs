@@ -21,8 +21,7 @@ pub struct Limits {
     pub loopback_exempt: bool,
     /// Time for a handshake: TLS, a proxy header, an upgrade. Default 10 s.
     pub handshake: Duration,
-    /// Time with no byte in either direction for a protocol (a handler keeps
-    /// its own time); `None` is for ever. Default one
+    /// Time with no byte in either direction; `None` is for ever. Default one
     /// hour: longer than the longest time-out that a standard asks of a server
     /// (30 minutes, IMAP4), so that a protocol's own timer speaks first and in
     /// its own words.

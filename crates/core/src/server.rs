@@ -442,6 +442,7 @@ impl<H: Handler> Accepting<H> {
             prefix: crate::Input::default(),
             peer,
             live,
+            idle: None,
         };
         let task = tokio::spawn(self.service.clone().serve(conn).instrument(span));
         entry.set_task(task.abort_handle());

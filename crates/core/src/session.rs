@@ -12,7 +12,11 @@ use std::{
 use crate::{Closed, Input, Protocol, Result, Transport, Violation, topic::Turn, transport::State};
 
 /// Messages taken in one turn, so that a busy inbox does not starve the rest.
-const MESSAGES: usize = 256;
+///
+/// It is well below what tokio lets a task do in one poll (128 operations);
+/// else an inbox that is never empty would use that up before the socket is
+/// read.
+const MESSAGES: usize = 64;
 
 pub(crate) struct Session<P: Protocol> {
     pub(crate) protocol: P,
@@ -76,12 +80,14 @@ impl<P: Protocol> Session<P> {
             self.protocol
                 .received(&mut self.transport, &mut self.input)?;
             called = true;
-            if self.input.len() < before && !self.input.is_empty() {
-                self.transport.look_again = true;
-            }
+            // Whatever it asked for: one that took nothing would be asked the
+            // same again, for ever.
+            self.transport.look_again = self.input.len() < before && !self.input.is_empty();
         }
         if self.end == EndOfInput::Seen && self.transport.takes_input() {
             self.end = EndOfInput::Told;
+            // A last request without its end is offered once more.
+            self.transport.look_again = true;
             self.protocol.half_closed(&mut self.transport)?;
             called = true;
         }
@@ -102,7 +108,11 @@ impl<P: Protocol> Session<P> {
         let mut called = work.poll_holds(cx);
         self.transport.look_again |= called;
         for _ in 0..MESSAGES {
-            if self.transport.state != State::Open || !self.transport.has_room() {
+            if self.transport.state != State::Open || self.transport.change.is_some() {
+                break;
+            }
+            if !self.transport.has_room() {
+                self.check_feeds(cx)?;
                 break;
             }
             let Some(work) = &mut self.transport.work else {
@@ -117,19 +127,41 @@ impl<P: Protocol> Session<P> {
         Ok(called)
     }
 
+    /// Fails if a topic gave this subscriber up. One that is not read takes no
+    /// messages, and would not hear of it otherwise.
+    fn check_feeds(&mut self, cx: &mut Context<'_>) -> Result {
+        match self.transport.work.as_mut().map(|w| w.poll_cut(cx)) {
+            Some(Poll::Ready(violation)) => Err(Box::new(violation)),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn message(&mut self, message: P::Message) -> Result {
         self.transport.look_again = true;
         self.protocol.message(&mut self.transport, message)
     }
 
-    /// Moves streamed bodies, both ways.
+    /// Moves streamed bodies, both ways. True if a callback was called, or
+    /// input was used up, so that there is room to read again.
     pub(crate) fn bodies(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        let result = self.move_bodies(cx);
+        if result.is_err() {
+            // What stands behind a body that broke off would be taken for the
+            // rest of it.
+            self.transport.flow = None;
+        }
+        result
+    }
+
+    fn move_bodies(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        let unread = self.input.len();
         let mut called = false;
         loop {
             let t = &mut self.transport;
+            let high = t.high();
             let Some(flow) = &mut t.flow else { break };
             // A close lets bodies on their way out end, and asks for no more.
-            if let Poll::Ready(done) = flow.poll_send(&mut t.out, t.limits.write_high, cx) {
+            if let Poll::Ready(done) = flow.poll_send(&mut t.out, high, cx) {
                 let done = done?;
                 if t.state == State::Open {
                     self.message(done)?;
@@ -143,22 +175,28 @@ impl<P: Protocol> Session<P> {
             }
             called = true;
         }
-        if self.end == EndOfInput::Seen
+        if self.end != EndOfInput::No
+            && self.transport.state == State::Open
             && let Some(flow) = &self.transport.flow
             && flow.missing() > self.input.len() as u64
         {
             let missing = flow.missing() - self.input.len() as u64;
             return Err(Box::new(Violation::Short(missing)));
         }
-        Ok(called)
+        Ok(called || self.input.len() < unread)
     }
 
-    /// Calls the timers that are due.
+    /// Calls the timers that are due. One that is set again to go off at once
+    /// does so in the next turn.
     pub(crate) fn timers(&mut self, now: Instant) -> Result<bool> {
         let mut called = false;
-        while self.transport.state == State::Open
-            && let Some(which) = self.transport.timers.take_due(now)
-        {
+        for _ in 0..self.transport.timers.len() {
+            if self.transport.state != State::Open {
+                break;
+            }
+            let Some(which) = self.transport.timers.take_due(now) else {
+                break;
+            };
             self.transport.look_again = true;
             self.protocol.timeout(&mut self.transport, which)?;
             called = true;
@@ -197,6 +235,14 @@ impl<P: Protocol> Session<P> {
     pub(crate) fn is_flushed(&self) -> bool {
         self.transport.out.is_empty()
             && self.transport.flow.as_ref().is_none_or(|f| !f.is_sending())
+    }
+
+    /// Lets nothing more come in: it closes, and only what was written is of
+    /// interest. A subscription that is not read holds its topic up.
+    pub(crate) fn closing(&mut self) {
+        self.transport.state = State::Closing;
+        self.transport.change = None;
+        self.transport.work = None;
     }
 
     /// Tells the protocol that it is over, once.

@@ -22,6 +22,10 @@ impl<T: Copy + Eq> Timers<T> {
         self.0.retain(|(t, _)| *t != which);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }

@@ -125,8 +125,25 @@ struct Seat {
     /// The number of the next item to read.
     next: u64,
     waker: Option<Waker>,
+    /// Whether it is among `waiting`: one that takes nothing now has a waker
+    /// too, and publishing leaves it alone.
+    waits: bool,
     /// Bytes behind when it was cut off, once it is.
     cut: Option<usize>,
+}
+
+impl Seat {
+    fn set_waker(&mut self, cx: &Context<'_>) {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.waker = Some(cx.waker().clone()),
+        }
+    }
+}
+
+/// What an item counts for. One without weight takes room in the log too.
+fn cost(item: &impl Item) -> usize {
+    item.weight().max(1)
 }
 
 impl<T> Clone for Topic<T> {
@@ -189,13 +206,14 @@ impl<T: Item> Topic<T> {
         }
         let item = item.into();
         let readers = state.subscribers;
-        state.weight += item.weight();
+        state.weight += cost(&item);
         state.log.push_back((item, readers));
         if state.weight > self.0.limit {
             state.overflow(self.0.limit, self.0.overflow);
         }
         let full = state.weight > self.0.limit;
-        let woken: Vec<Waker> = state.take_waiting();
+        let mut woken: Vec<Waker> = state.take_waiting();
+        woken.append(&mut state.freed(self.0.limit));
         drop(state);
         if full && let Overflow::Wait(_) = self.0.overflow {
             let topic = self.clone();
@@ -212,9 +230,11 @@ impl<T: Item> Topic<T> {
             return;
         };
         loop {
+            let full_since = self.0.lock().full_since;
             let mut ready = pin!(poll_fn(|cx| {
                 let mut state = self.0.lock();
-                if state.weight <= self.0.limit {
+                // Full again is another wait, with patience of its own.
+                if state.weight <= self.0.limit || state.full_since != full_since {
                     return Poll::Ready(());
                 }
                 if !state.publishers.iter().any(|w| w.will_wake(cx.waker())) {
@@ -222,14 +242,21 @@ impl<T: Item> Topic<T> {
                 }
                 Poll::Pending
             }));
+            let Some(since) = full_since else { return };
             if tokio::runtime::Handle::try_current().is_err() {
                 // A test without a runtime has no clock that could run out.
-                return ready.await;
+                ready.await;
+                continue;
             }
-            if tokio::time::timeout(patience, &mut ready).await.is_ok() {
-                return;
+            let left = patience.saturating_sub(clock().saturating_duration_since(since));
+            if tokio::time::timeout(left, &mut ready).await.is_err() {
+                let publishers = {
+                    let mut state = self.0.lock();
+                    state.evict(self.0.limit, patience);
+                    state.freed(self.0.limit)
+                };
+                publishers.into_iter().for_each(Waker::wake);
             }
-            self.0.lock().evict(self.0.limit, patience);
         }
     }
 
@@ -265,7 +292,11 @@ impl<T: Item> State<T> {
         let seats = &mut self.seats;
         self.waiting
             .drain(..)
-            .filter_map(|seat| seats[seat].as_mut()?.waker.take())
+            .filter_map(|seat| {
+                let seat = seats[seat].as_mut()?;
+                seat.waits = false;
+                seat.waker.take()
+            })
             .collect()
     }
 
@@ -278,7 +309,8 @@ impl<T: Item> State<T> {
                     self.evict(limit, patience);
                 }
             }
-            Overflow::Disconnect => self.cut(limit),
+            // The newest item is nobody's fault, however heavy it is.
+            Overflow::Disconnect => self.cut(limit, 1),
             Overflow::DropOldest => {
                 let mut missed = 0;
                 while self.weight > limit && self.log.len() > 1 {
@@ -304,13 +336,14 @@ impl<T: Item> State<T> {
             .full_since
             .is_some_and(|since| clock().duration_since(since) >= patience)
         {
-            self.cut(limit);
+            self.cut(limit, 0);
         }
     }
 
-    /// Cuts off the subscribers at the oldest item until the log fits.
-    fn cut(&mut self, limit: usize) {
-        while self.weight > limit {
+    /// Cuts off the subscribers at the oldest item until the log fits, or only
+    /// the `spared` newest items are left.
+    fn cut(&mut self, limit: usize, spared: usize) {
+        while self.weight > limit && self.log.len() > spared {
             let (first, weight) = (self.first, self.weight);
             for seat in 0..self.seats.len() {
                 let Some(s) = &mut self.seats[seat] else {
@@ -325,10 +358,7 @@ impl<T: Item> State<T> {
                     }
                 }
             }
-            if self.first == first {
-                // Nobody is there to cut: the newest item alone is too heavy.
-                break;
-            }
+            debug_assert!(self.first > first, "whoever wants the oldest item is cut");
         }
     }
 
@@ -359,7 +389,7 @@ impl<T: Item> State<T> {
     fn pop(&mut self) {
         if let Some((item, _)) = self.log.pop_front() {
             self.first += 1;
-            self.weight -= item.weight();
+            self.weight -= cost(&item);
         }
     }
 
@@ -386,6 +416,7 @@ impl<T: Item> Subscription<T> {
         let seat = Seat {
             next: state.end(),
             waker: None,
+            waits: false,
             cut: None,
         };
         state.subscribers += 1;
@@ -430,12 +461,9 @@ impl<T: Item, M: From<T>> Feed<M> for Subscription<T> {
             read += 1;
         }
         if read == 0 {
-            match &mut seat.waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                None => {
-                    seat.waker = Some(cx.waker().clone());
-                    state.waiting.push(self.seat);
-                }
+            seat.set_waker(cx);
+            if !std::mem::replace(&mut seat.waits, true) {
+                state.waiting.push(self.seat);
             }
             return Poll::Pending;
         }
@@ -447,15 +475,29 @@ impl<T: Item, M: From<T>> Feed<M> for Subscription<T> {
         let first = self.batch.pop_front().expect("something was read");
         Poll::Ready(Ok(first.into()))
     }
+
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Violation> {
+        let mut state = self.topic.0.lock();
+        let seat = state.seats[self.seat]
+            .as_mut()
+            .expect("a seat lives as long as its subscription");
+        if let Some(behind) = seat.cut {
+            return Poll::Ready(Violation::Behind(behind));
+        }
+        seat.set_waker(cx);
+        Poll::Pending
+    }
 }
 
 impl<T: Item> Drop for Subscription<T> {
     fn drop(&mut self) {
         let mut state = self.topic.0.lock();
         state.leave(self.seat);
-        state.seats[self.seat] = None;
-        let seat = self.seat;
-        state.waiting.retain(|waiting| *waiting != seat);
+        let left = state.seats[self.seat].take();
+        if left.is_some_and(|seat| seat.waits) {
+            let seat = self.seat;
+            state.waiting.retain(|waiting| *waiting != seat);
+        }
         let publishers = state.freed(self.topic.0.limit);
         drop(state);
         publishers.into_iter().for_each(Waker::wake);
@@ -481,12 +523,17 @@ fn hold(topic: usize, until: impl FnOnce() -> BoxFuture<'static, ()>) {
 }
 
 /// Marks that a connection's turn runs on this thread, until dropped.
-pub(crate) struct Turn(());
+///
+/// One may run inside another: deferred work may serve a connection of its
+/// own. Each waits for its own publishing.
+pub(crate) struct Turn {
+    outer: Option<Vec<(usize, BoxFuture<'static, ()>)>>,
+}
 
 impl Turn {
     pub(crate) fn begin() -> Self {
-        IN_TURN.set(true);
-        Self(())
+        let outer = IN_TURN.replace(true).then(|| HOLDS.take());
+        Self { outer }
     }
 
     /// What the turn's publishing must wait for.
@@ -497,8 +544,8 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        IN_TURN.set(false);
-        // Left over only if a callback panicked.
-        HOLDS.take();
+        IN_TURN.set(self.outer.is_some());
+        // What is there now is left over from a callback that panicked.
+        HOLDS.set(self.outer.take().unwrap_or_default());
     }
 }

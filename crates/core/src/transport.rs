@@ -136,7 +136,7 @@ impl<P: Protocol> Transport<P> {
     /// where `writable` is called; so only a protocol that writes of its own
     /// accord, by a timer, needs to look.
     pub fn is_writable(&self) -> bool {
-        self.waiting() < self.limits.write_high
+        self.waiting() < self.high()
     }
 
     /// Bytes written and not yet gone.
@@ -298,6 +298,11 @@ impl<P: Protocol> Transport<P> {
     /// Whether the answers to more input and messages have room.
     pub(crate) fn has_room(&self) -> bool {
         !self.throttled && self.is_writable()
+    }
+
+    /// The high mark. At nought nothing would ever be written.
+    pub(crate) fn high(&self) -> usize {
+        self.limits.write_high.max(1)
     }
 
     pub(crate) fn work(&mut self) -> &mut Work<P::Message> {

@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -18,6 +18,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A subscription, with its items already made into messages.
 pub(crate) trait Feed<M>: Send {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<M, Violation>>;
+
+    /// Ready once its topic gave it up; asked while nothing can be taken.
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Violation>;
 }
 
 /// The inbox, the deferred futures and the subscriptions of one connection.
@@ -28,6 +31,9 @@ pub(crate) struct Work<M> {
     /// Topics that this connection filled: until they have room again, it is
     /// not read.
     holds: Vec<(usize, BoxFuture<'static, ()>)>,
+    /// Which source is asked first: the one behind that which had something,
+    /// so that none starves the others.
+    first: usize,
 }
 
 impl<M: Send + 'static> Work<M> {
@@ -37,6 +43,7 @@ impl<M: Send + 'static> Work<M> {
             deferred: FuturesUnordered::new(),
             feeds: Vec::new(),
             holds: Vec::new(),
+            first: 0,
         }
     }
 
@@ -75,30 +82,36 @@ impl<M: Send + 'static> Work<M> {
         held && !self.is_held()
     }
 
-    /// How many deferred futures are still at work.
-    pub(crate) fn deferred(&self) -> usize {
-        self.deferred.len()
-    }
-
     /// The next message, from wherever. `Pending` also when there is nowhere
     /// it could come from.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<M, Violation>> {
-        if let Some((_, inbox)) = &mut self.inbox
-            && let Poll::Ready(Some(message)) = inbox.poll_recv(cx)
-        {
-            return Poll::Ready(Ok(message));
-        }
-        if !self.deferred.is_empty()
-            && let Poll::Ready(Some(message)) = self.deferred.poll_next_unpin(cx)
-        {
-            return Poll::Ready(Ok(message));
-        }
-        for feed in &mut self.feeds {
-            if let Poll::Ready(item) = feed.poll_next(cx) {
+        let sources = 2 + self.feeds.len();
+        for step in 0..sources {
+            let source = (self.first + step) % sources;
+            if let Poll::Ready(item) = self.poll_source(source, cx) {
+                self.first = source + 1;
                 return Poll::Ready(item);
             }
         }
         Poll::Pending
+    }
+
+    fn poll_source(&mut self, source: usize, cx: &mut Context<'_>) -> Poll<Result<M, Violation>> {
+        let message = match source {
+            0 => match &mut self.inbox {
+                Some((_, inbox)) => ready!(inbox.poll_recv(cx)),
+                None => None,
+            },
+            1 => ready!(self.deferred.poll_next_unpin(cx)),
+            feed => return self.feeds[feed - 2].poll_next(cx),
+        };
+        message.map_or(Poll::Pending, |m| Poll::Ready(Ok(m)))
+    }
+
+    /// Ready once a topic gave this subscriber up.
+    pub(crate) fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Violation> {
+        let mut cut = self.feeds.iter_mut().map(|f| f.poll_cut(cx));
+        cut.find(Poll::is_ready).unwrap_or(Poll::Pending)
     }
 }
 

@@ -19,13 +19,15 @@ use clap::Args;
 use ropewalk_core::{
     Address, ClientEndpoint, ConnectOptions, Connection, Handler, Result as Served, ServerEndpoint,
 };
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split},
+    time::timeout,
+};
 
 use crate::{
     failure::Failure,
     listen::{self, Servers, Service},
     options::{Common, Tls, check_stdio},
-    stream::{Idle, LINGER, discard},
 };
 
 pub(crate) const FORWARD: Service = Service {
@@ -145,8 +147,9 @@ impl Handler for Forwarder {
 async fn relay(near: Connection, far: Connection) -> io::Result<()> {
     // Whoever types at a terminal has nothing more to say to a peer that has ended.
     let netcat = near.peer().address == Address::Stdio;
-    let (near_reader, near_writer) = split(Idle::new(near, IDLE));
-    let (far_reader, far_writer) = split(Idle::new(far, IDLE));
+    // The near side's idle limit is that of both: nothing moves here that does not move there.
+    let (near_reader, near_writer) = split(near);
+    let (far_reader, far_writer) = split(far);
     let mut there = pin!(pass_on(near_reader, far_writer));
     let mut back = pin!(pass_on(far_reader, near_writer));
     if netcat {
@@ -192,7 +195,9 @@ async fn pass_on(
             Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(error),
             Err(error) => {
                 tracing::debug!(%error, "one side takes no more");
-                discard(&mut from, LINGER).await;
+                let mut rest = from.take(DISCARDED);
+                let mut nowhere = tokio::io::sink();
+                let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut nowhere)).await;
                 return Ok(());
             }
         }
@@ -202,6 +207,8 @@ async fn pass_on(
 /// One record of TLS; two of these are most of what an idle connection costs.
 const BUFFER: usize = 16 * 1024;
 
-/// As long as core's servers allow: longer than what any protocol that is forwarded should be
-/// silent.
-const IDLE: Duration = Duration::from_secs(3600);
+/// How long a side that is passed on no more may take to see the end; core's lingering is as long.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The bytes that are thrown away then, at most.
+const DISCARDED: u64 = 256 * 1024;

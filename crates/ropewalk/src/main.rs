@@ -13,7 +13,6 @@ mod forward;
 mod lab;
 mod listen;
 mod options;
-mod stream;
 
 use std::process::ExitCode;
 

@@ -255,7 +255,8 @@ impl Opening<'_> {
     async fn web(&mut self) -> Result<(), Failure> {
         let web = Web::new(&self.folder.site()?);
         let endpoint = self.endpoint("tcp", WEB_PORT)?;
-        let options = self.servers.options();
+        let mut options = self.servers.options();
+        options.limits.idle = Some(web::IDLE);
         let address = self
             .servers
             .stream(WEB, &endpoint, web.clone(), options)
@@ -265,7 +266,8 @@ impl Opening<'_> {
         });
 
         let endpoint = self.endpoint("tls", WEB_TLS_PORT)?;
-        let options = self.tls_options(&["http/1.1"]);
+        let mut options = self.tls_options(&["http/1.1"]);
+        options.limits.idle = Some(web::IDLE);
         let address = self.servers.stream(WEB, &endpoint, web, options).await?;
         let ca = self.table.ca();
         self.table.row("web", "tls", &address, |at| {

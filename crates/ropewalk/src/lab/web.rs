@@ -30,10 +30,7 @@ use hyper_util::{
 use ropewalk_core::{Connection, Error, Handler, Result as Served};
 use tower_http::services::ServeDir;
 
-use crate::{
-    listen::Service,
-    stream::{Idle, LINGER, discard},
-};
+use crate::listen::Service;
 
 pub(super) const WEB: Service = Service {
     name: "web",
@@ -45,13 +42,10 @@ pub(super) const WEB: Service = Service {
 const HEAD: Duration = Duration::from_secs(30);
 
 /// Time in which nothing moves, in the middle of a request or an answer.
-const IDLE: Duration = Duration::from_secs(60);
+pub(super) const IDLE: Duration = Duration::from_secs(60);
 
 /// The longest body that is echoed. It is streamed, so this bounds time and not memory.
 const BODY: u64 = 1024 * 1024 * 1024;
-
-/// How long a drain waits for a peer to see the end.
-const LINGER_DRAINING: Duration = Duration::from_millis(200);
 
 type Body = UnsyncBoxBody<Bytes, Error>;
 
@@ -125,11 +119,9 @@ fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
 }
 
 impl Handler for Web {
-    async fn serve(&self, conn: Connection) -> Served {
+    async fn serve(&self, mut conn: Connection) -> Served {
         let peer = conn.peer().clone();
         let draining = conn.draining();
-        let mut stream = Idle::new(conn, IDLE);
-        let mut linger = LINGER;
         let result = {
             let service = service_fn(|request| self.answer(request));
             let mut http = pin!(
@@ -138,7 +130,7 @@ impl Handler for Web {
                     .header_read_timeout(HEAD)
                     // Who asks and then shuts their side still wants the answer.
                     .half_close(true)
-                    .serve_connection(TokioIo::new(&mut stream), service)
+                    .serve_connection(TokioIo::new(&mut conn), service)
             );
             tokio::select! {
                 // hyper first: told to end before it has looked at its stream for the first time,
@@ -146,14 +138,13 @@ impl Handler for Web {
                 biased;
                 result = &mut http => result,
                 () = draining => {
-                    linger = LINGER_DRAINING;
                     http.as_mut().graceful_shutdown();
                     http.await
                 }
             }
         };
         match result {
-            Ok(()) => discard(&mut stream, linger).await,
+            Ok(()) => conn.linger().await,
             // The peer's doing, nearly always; hyper has answered what could be answered.
             Err(error) => tracing::debug!(%peer, error = &error as &dyn std::error::Error, "HTTP"),
         }

@@ -1,0 +1,101 @@
+//! Handlers are held to the idle limit too, and told of a drain.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    io::ErrorKind,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use ropewalk_core::{
+    Closed, Connection, Deadline, Handler, Limits, Result, Schemes, Server, ServerEndpoint,
+    ServerOptions, testing::run,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, sleep},
+};
+
+async fn listen(handler: impl Handler, limits: Limits) -> (Server, Connection) {
+    let schemes = Schemes::new();
+    let mut options = ServerOptions::from(limits);
+    options.schemes = schemes.clone();
+    let endpoint: ServerEndpoint = "mem:handler".parse().unwrap();
+    let server = endpoint.listen_with(handler, options).await.unwrap();
+    let conn = schemes.connect(&"mem:handler".parse().unwrap()).await;
+    (server, conn.unwrap())
+}
+
+#[test]
+fn a_handler_that_waits_for_a_silent_peer_is_woken_at_the_idle_limit() {
+    run(async {
+        let heard = Arc::new(Mutex::new(None));
+        let told = heard.clone();
+        let handler = move |mut conn: Connection| {
+            let told = told.clone();
+            async move {
+                let mut byte = [0];
+                let error = loop {
+                    match conn.read_exact(&mut byte).await {
+                        Ok(_) => {}
+                        Err(error) => break error,
+                    }
+                };
+                let inner = error.get_ref().and_then(|e| e.downcast_ref::<Closed>());
+                let is_idle = matches!(inner, Some(Closed::TimedOut(Deadline::Idle)));
+                *told.lock().unwrap() = Some((error.kind(), is_idle));
+                Result::Ok(())
+            }
+        };
+        let mut limits = Limits::default();
+        limits.idle = Some(Duration::from_secs(60));
+        let (server, mut conn) = listen(handler, limits).await;
+        let began = Instant::now();
+        // Each byte gives it a minute more.
+        for _ in 0..3 {
+            sleep(Duration::from_secs(50)).await;
+            conn.write_all(b"x").await.unwrap();
+        }
+        assert_eq!(conn.read(&mut [0]).await.unwrap(), 0);
+        assert_eq!(began.elapsed().as_secs(), 210);
+        assert_eq!(*heard.lock().unwrap(), Some((ErrorKind::TimedOut, true)));
+        server.drain(Duration::ZERO, Duration::from_secs(1)).await;
+    });
+}
+
+#[test]
+fn a_handler_is_told_of_a_drain_and_a_young_one_a_little_later() {
+    async fn until_drained(mut conn: Connection) -> Result {
+        conn.draining().await;
+        conn.write_all(b"bye").await?;
+        Ok(conn.shutdown().await?)
+    }
+    run(async {
+        let (server, mut conn) = listen(until_drained, Limits::default()).await;
+        server.until_connections(|open| open <= 1).await;
+        let began = Instant::now();
+        let drained = tokio::spawn(server.drain(Duration::from_secs(1), Duration::from_secs(9)));
+        let mut said = String::new();
+        conn.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "bye");
+        // Nothing came of it, so it had its first second whole.
+        assert_eq!(began.elapsed(), Duration::from_secs(1));
+        assert_eq!(drained.await.unwrap().cut, 0);
+    });
+}
+
+#[test]
+fn a_handler_that_does_not_listen_is_cut_at_the_end_of_the_drain() {
+    async fn deaf(mut conn: Connection) -> Result {
+        let mut byte = [0];
+        while conn.read(&mut byte).await? > 0 {}
+        Ok(())
+    }
+    run(async {
+        let (server, mut conn) = listen(deaf, Limits::default()).await;
+        conn.write_all(b"x").await.unwrap();
+        let drained = server.drain(Duration::from_secs(1), Duration::from_secs(9));
+        assert_eq!(drained.await.cut, 1);
+        assert_eq!(conn.read(&mut [0]).await.unwrap(), 0);
+    });
+}
