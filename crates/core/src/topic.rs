@@ -549,3 +549,218 @@ impl Drop for Turn {
         HOLDS.set(self.outer.take().unwrap_or_default());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering::Relaxed},
+        task::Wake,
+    };
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One subscriber, and whether it was woken since it last found nothing.
+    struct Reader {
+        feed: Subscription<Bytes>,
+        woken: Arc<Flag>,
+        waits: bool,
+        /// What it has still to get, by the model.
+        expected: VecDeque<Bytes>,
+        cut: bool,
+    }
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+
+    impl Reader {
+        fn new(topic: &Topic<Bytes>) -> Self {
+            Self {
+                feed: Subscription::new(topic.clone()),
+                woken: Arc::default(),
+                waits: false,
+                expected: VecDeque::new(),
+                cut: false,
+            }
+        }
+
+        fn poll(&mut self) -> Poll<Result<Bytes, Violation>> {
+            self.woken.0.store(false, Relaxed);
+            let waker = Waker::from(self.woken.clone());
+            let poll = self.feed.poll_next(&mut Context::from_waker(&waker));
+            self.waits = poll.is_pending();
+            poll
+        }
+
+        /// What of it stands in the log, and not yet in its own batch.
+        fn behind(&self) -> usize {
+            self.expected.len() - self.feed.batch.len()
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Join,
+        Leave(prop::sample::Index),
+        Publish(usize),
+        Read(prop::sample::Index, usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let any_one = || any::<prop::sample::Index>();
+        prop_oneof![
+            2 => Just(Step::Join),
+            1 => any_one().prop_map(Step::Leave),
+            8 => (0..40_usize).prop_map(Step::Publish),
+            6 => (any_one(), 1..60_usize).prop_map(|(who, n)| Step::Read(who, n)),
+        ]
+    }
+
+    fn check(overflow: Overflow, steps: &[Step]) -> Result<(), TestCaseError> {
+        const LIMIT: usize = 500;
+        let topic = Topic::<Bytes>::with(LIMIT, overflow);
+        let mut readers: Vec<Reader> = Vec::new();
+        let mut dropped = 0;
+        for (number, step) in steps.iter().enumerate() {
+            match step {
+                Step::Join => readers.push(Reader::new(&topic)),
+                Step::Leave(who) if !readers.is_empty() => {
+                    readers.swap_remove(who.index(readers.len()));
+                }
+                Step::Publish(length) => {
+                    let item = Bytes::from(vec![u8::try_from(number % 251).unwrap(); *length]);
+                    let here = readers.iter().filter(|r| !r.cut).count();
+                    prop_assert_eq!(topic.publish(item.clone()), here);
+                    for reader in readers.iter_mut().filter(|r| !r.cut) {
+                        reader.expected.push_back(item.clone());
+                        prop_assert!(!reader.waits || reader.woken.0.load(Relaxed), "it sleeps");
+                    }
+                    // The rule, said plainly: while the longest that anybody
+                    // has before it is too heavy, its readers lose.
+                    while overflow != Overflow::Wait(PATIENCE) {
+                        let most = readers.iter().filter(|r| !r.cut).map(Reader::behind).max();
+                        let most = most.unwrap_or(0);
+                        let log = |r: &Reader| -> usize {
+                            let log = r.expected.iter().skip(r.feed.batch.len());
+                            log.map(cost).sum()
+                        };
+                        let is_last = |r: &&mut Reader| !r.cut && r.behind() == most;
+                        let mut last = readers.iter_mut().filter(is_last).peekable();
+                        let fits = last.peek().is_none_or(|r| log(r) <= LIMIT);
+                        if most <= 1 || fits {
+                            break;
+                        }
+                        for reader in last {
+                            let own = reader.feed.batch.len();
+                            if overflow == Overflow::Disconnect {
+                                reader.cut = true;
+                                reader.expected.truncate(own);
+                            } else {
+                                reader.expected.remove(own);
+                                dropped += 1;
+                            }
+                        }
+                    }
+                }
+                Step::Read(who, items) if !readers.is_empty() => {
+                    let who = who.index(readers.len());
+                    for _ in 0..*items {
+                        let reader = &mut readers[who];
+                        match (reader.poll(), reader.expected.pop_front()) {
+                            (Poll::Ready(Ok(got)), Some(expected)) => {
+                                prop_assert_eq!(got, expected)
+                            }
+                            (Poll::Ready(Err(_)), None) => prop_assert!(reader.cut),
+                            (Poll::Pending, None) => prop_assert!(!reader.cut),
+                            (got, expected) => prop_assert!(false, "{got:?} for {expected:?}"),
+                        }
+                    }
+                }
+                Step::Leave(_) | Step::Read(..) => {}
+            }
+            let state = topic.0.lock();
+            let log: usize = state.log.iter().map(|(item, _)| cost(item)).sum();
+            prop_assert_eq!(state.weight, log);
+            let longest = readers.iter().filter(|r| !r.cut).map(Reader::behind).max();
+            prop_assert_eq!(
+                state.log.len(),
+                longest.unwrap_or(0),
+                "nobody wants the rest"
+            );
+            prop_assert_eq!(state.dropped, dropped);
+            prop_assert_eq!(
+                state.full_since.is_some(),
+                log > LIMIT && overflow == Overflow::Wait(PATIENCE)
+            );
+        }
+        drop(readers);
+        let state = topic.0.lock();
+        prop_assert_eq!(
+            (state.subscribers, state.log.len(), state.weight),
+            (0, 0, 0)
+        );
+        prop_assert!(state.waiting.is_empty() && state.seats.iter().all(Option::is_none));
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn as_a_queue_for_each(steps in prop::collection::vec(step(), 0..200)) {
+            check(Overflow::Wait(PATIENCE), &steps)?;
+        }
+
+        #[test]
+        fn as_a_queue_for_each_that_keeps_up(steps in prop::collection::vec(step(), 0..200)) {
+            check(Overflow::Disconnect, &steps)?;
+        }
+
+        #[test]
+        fn as_a_queue_that_forgets(steps in prop::collection::vec(step(), 0..200)) {
+            check(Overflow::DropOldest, &steps)?;
+        }
+    }
+
+    #[test]
+    fn one_that_takes_nothing_hears_that_it_was_cut() {
+        let topic = Topic::<Bytes>::with(10, Overflow::Disconnect);
+        let mut reader = Reader::new(&topic);
+        let waker = Waker::from(reader.woken.clone());
+        let mut cx = Context::from_waker(&waker);
+        let poll_cut =
+            |r: &mut Reader, cx: &mut Context<'_>| Feed::<Bytes>::poll_cut(&mut r.feed, cx);
+        assert!(poll_cut(&mut reader, &mut cx).is_pending());
+        topic.publish(Bytes::from_static(b"12345678"));
+        assert!(!reader.woken.0.load(Relaxed), "items do not concern it");
+        topic.publish(Bytes::from_static(b"12345678"));
+        assert!(reader.woken.0.load(Relaxed));
+        assert!(poll_cut(&mut reader, &mut cx).is_ready());
+    }
+
+    #[test]
+    fn a_turn_inside_another_keeps_its_own_holds() {
+        let outer = Turn::begin();
+        hold(1, || Box::pin(async {}));
+        let inner = Turn::begin();
+        hold(1, || Box::pin(async {}));
+        hold(2, || Box::pin(async {}));
+        assert_eq!(inner.holds().len(), 2);
+        hold(3, || Box::pin(async {}));
+        drop(inner);
+        hold(4, || Box::pin(async {}));
+        assert_eq!(
+            outer.holds().into_iter().map(|h| h.0).collect::<Vec<_>>(),
+            [1, 4]
+        );
+        drop(outer);
+        hold(5, || unreachable!("no turn runs"));
+    }
+}

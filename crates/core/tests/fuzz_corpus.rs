@@ -5,10 +5,17 @@ use std::path::Path;
 
 #[path = "properties/endpoint.rs"]
 mod endpoint;
+#[path = "properties/framing.rs"]
+mod framing;
 
 #[test]
 fn endpoint() {
     replay("endpoint", endpoint::check);
+}
+
+#[test]
+fn framing() {
+    replay("framing", framing::check);
 }
 
 /// Calls the target's own check with each file of its corpus.

@@ -1,0 +1,150 @@
+//! From samples to the table that BENCHMARKS.md records.
+
+use std::fmt;
+
+use crate::side::Side;
+
+/// What the rows share.
+pub(crate) struct Options {
+    /// Interleaved rounds.
+    pub(crate) rounds: usize,
+    /// Connections that are held idle.
+    pub(crate) idle: u32,
+}
+
+/// One sample of one side.
+#[derive(Clone, Copy)]
+pub(crate) struct Sample {
+    /// Messages, or deliveries, a second.
+    pub(crate) rate: f64,
+    /// Nanoseconds of the server's processor time a message.
+    pub(crate) cpu: f64,
+    /// Allocations of the server a message.
+    pub(crate) allocations: f64,
+}
+
+/// A median with its extremes.
+#[derive(Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Spread {
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let median = match values.len() % 2 {
+            0 => (values[middle - 1] + values[middle]) / 2.0,
+            _ => values[middle],
+        };
+        Self {
+            median,
+            least: values[0],
+            most: values[values.len() - 1],
+        }
+    }
+
+    /// Of the ratios, round by round.
+    pub(crate) fn of_ratios(ours: &[Sample], theirs: &[Sample], part: fn(&Sample) -> f64) -> Self {
+        Self::of(ours.iter().zip(theirs).map(|(o, t)| part(o) / part(t)))
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = if self.median < 10.0 { 3 } else { 1 };
+        let Self {
+            median,
+            least,
+            most,
+        } = self;
+        write!(f, "{median:.digits$} ({least:.2}..{most:.2})")
+    }
+}
+
+/// What a ratio should be.
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    AtMost(f64),
+    AtLeast(f64),
+    /// Not of the ratio: of the bytes that ours holds.
+    Bytes {
+        most: f64,
+        held: f64,
+    },
+    None,
+}
+
+impl Target {
+    fn verdict(self, ratio: f64) -> &'static str {
+        // As precise as it is printed.
+        let ratio = (ratio * 1000.0).round() / 1000.0;
+        match self {
+            Self::AtMost(most) if ratio <= most => "yes",
+            Self::AtLeast(least) if ratio >= least => "yes",
+            Self::Bytes { most, held } if held <= most => "yes",
+            Self::None => "",
+            _ => "**no**",
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(most) => write!(f, "≤ {most:.2} ×"),
+            Self::AtLeast(least) => write!(f, "≥ {least} ×"),
+            Self::Bytes { most, .. } => write!(f, "≤ {most} B"),
+            Self::None => f.write_str("–"),
+        }
+    }
+}
+
+/// One line of the table.
+pub(crate) struct Line {
+    pub(crate) what: String,
+    pub(crate) peer: &'static str,
+    /// What both have, with its unit.
+    pub(crate) ours: String,
+    pub(crate) theirs: String,
+    pub(crate) ratio: Spread,
+    pub(crate) target: Target,
+}
+
+/// The table, in Markdown.
+pub(crate) fn print(lines: &[Line]) {
+    println!("| what | peer | ours | peer's | ratio (min..max) | target | met |");
+    println!("| --- | --- | ---: | ---: | ---: | ---: | --- |");
+    for line in lines {
+        let Line {
+            what,
+            peer,
+            ours,
+            theirs,
+            ratio,
+            target,
+        } = line;
+        let met = target.verdict(ratio.median);
+        println!("| {what} | {peer} | {ours} | {theirs} | {ratio} | {target} | {met} |");
+    }
+}
+
+/// The samples of one row, as they came out: each side against the first.
+pub(crate) fn print_samples(title: &str, sides: &[Side], samples: &[Vec<Sample>]) {
+    println!("{title}");
+    let heads = ["side", "a second", "ratio", "cpu, ns", "ratio", "allocs"];
+    let [side, rate, ratio, cpu, cpu_ratio, allocations] = heads;
+    println!("  {side:<24}{rate:>11}{ratio:>22}{cpu:>9}{cpu_ratio:>22}{allocations:>8}");
+    for (Side { name, .. }, own) in sides.iter().zip(samples) {
+        let rate = Spread::of(own.iter().map(|s| s.rate)).median;
+        let cpu = Spread::of(own.iter().map(|s| s.cpu)).median;
+        let allocations = Spread::of(own.iter().map(|s| s.allocations)).median;
+        let rates = Spread::of_ratios(own, &samples[0], |s| s.rate).to_string();
+        let cpus = Spread::of_ratios(own, &samples[0], |s| s.cpu).to_string();
+        println!("  {name:<24}{rate:>11.0}{rates:>22}{cpu:>9.0}{cpus:>22}{allocations:>8.3}");
+    }
+    println!();
+}

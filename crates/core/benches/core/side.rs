@@ -1,0 +1,156 @@
+//! The servers that are compared: each on one thread, with a runtime of its own.
+
+use std::{
+    future::{Future, pending},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    process::Child,
+    sync::mpsc,
+    thread::{self, JoinHandle},
+};
+
+use ropewalk_core::{Handler, ServerEndpoint, ServerOptions};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+};
+
+use crate::meter::{self, CpuClock};
+
+/// A server to measure, by name.
+#[derive(Clone)]
+pub(crate) struct Side {
+    pub(crate) name: &'static str,
+    pub(crate) serve: fn(Told) -> Serving,
+}
+
+/// Serves until it is dropped.
+pub(crate) type Serving = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Told once where a server listens.
+pub(crate) type Told = mpsc::Sender<SocketAddr>;
+
+/// A server that runs.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) cpu: CpuClock,
+    end: End,
+}
+
+enum End {
+    Thread(oneshot::Sender<()>, JoinHandle<()>),
+    Process(Child),
+}
+
+impl Side {
+    /// The same side under another name: what one measures of a side against
+    /// itself is what the figures are worth.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            name: "the same once more",
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn start(&self) -> Running {
+        let serve = self.serve;
+        let (told, address) = mpsc::channel();
+        let (clock, cpu) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        // Named, so that a profiler can tell the sides apart.
+        let thread = thread::Builder::new().name(self.name.into());
+        let serving = move || {
+            clock.send(CpuClock::of_this_thread().unwrap()).unwrap();
+            meter::count_this_thread(true);
+            let runtime = runtime();
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = serve(told) => {}
+                }
+            });
+            drop(runtime);
+            meter::count_this_thread(false);
+        };
+        let thread = thread.spawn(serving).unwrap();
+        Running {
+            address: address.recv().unwrap(),
+            cpu: cpu.recv().unwrap(),
+            end: End::Thread(stop, thread),
+        }
+    }
+}
+
+impl Running {
+    /// A server of another kind: a process of one thread.
+    pub(crate) fn process(child: Child, address: SocketAddr) -> Self {
+        Self {
+            address,
+            cpu: CpuClock::Process(child.id()),
+            end: End::Process(child),
+        }
+    }
+
+    pub(crate) fn stop(self) {
+        match self.end {
+            End::Thread(stop, thread) => {
+                // A server that has ended already shows when it is joined.
+                let _ = stop.send(());
+                thread.join().unwrap();
+            }
+            End::Process(mut child) => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+        }
+    }
+}
+
+/// The same for every server and every client: one thread, all drivers.
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Ours, as users get it: an endpoint string, and options that are the default
+/// ones but for a certificate.
+pub(crate) fn ropewalk(
+    endpoint: &str,
+    handler: impl Handler,
+    options: ServerOptions,
+    told: Told,
+) -> Serving {
+    let endpoint: ServerEndpoint = endpoint.parse().unwrap();
+    Box::pin(async move {
+        let server = endpoint.listen_with(handler, options).await.unwrap();
+        told.send(server.local_address().inet().unwrap()).unwrap();
+        pending().await
+    })
+}
+
+/// The accept loop of everyone else.
+pub(crate) fn by_hand<F, Fut>(serve: F, told: Told) -> Serving
+where
+    F: Fn(TcpStream) -> Fut + 'static,
+    Fut: Future<Output = io::Result<()>> + Send + 'static,
+{
+    Box::pin(async move {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        told.send(listener.local_addr().unwrap()).unwrap();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            // A task that is spawned keeps what it returns no longer than
+            // ours do: nobody joins it. The client ends by hanging up.
+            drop(tokio::spawn(serve(stream)));
+        }
+    })
+}
+
+/// A client's connection.
+pub(crate) async fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
