@@ -17,6 +17,7 @@ use std::{
 
 use tokio::{
     io::{AsyncWrite, ReadBuf},
+    task::coop::has_budget_remaining,
     time::{Sleep, sleep_until},
 };
 use tokio_util::io::poll_read_buf;
@@ -61,11 +62,15 @@ pub(crate) struct Driver<P: Protocol> {
     /// One timer of the runtime, moved only when it fires: pushing a deadline
     /// back, as every message does, costs no work.
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Whether `sleep` will wake the task that polls this.
+    armed: bool,
     waker: Option<Waker>,
     drain: Drain,
     /// The stream itself holds bytes that have not left.
     unflushed: bool,
     truncated: bool,
+    /// This turn's read was made at the end of the last one.
+    was_read: bool,
     /// Why it closes, where that is not what the stream's end says.
     failure: Option<Closed>,
 }
@@ -129,10 +134,12 @@ impl<P: Protocol> Driver<P> {
             phase: Phase::New,
             deadline: None,
             sleep: None,
+            armed: false,
             waker: None,
             drain: Drain::No,
             unflushed: false,
             truncated: false,
+            was_read: false,
             failure: None,
         }
     }
@@ -236,9 +243,12 @@ impl<P: Protocol> Driver<P> {
 
     /// Messages, timers, one read, what they call for, then one write.
     fn open(&mut self, cx: &mut Context<'_>, turn: &Turn) -> Result<bool, Stop> {
-        let mut progress = self.session().messages(cx)?;
-        progress |= self.timers(cx)?;
-        progress |= self.read(cx)?;
+        let mut progress = std::mem::take(&mut self.was_read);
+        if !progress {
+            progress = self.session().messages(cx)?;
+            progress |= self.timers(cx)?;
+            progress |= self.read(cx)?;
+        }
         let session = self.session.as_mut().expect("not polled after its end");
         progress |= session.bodies(cx)?;
         progress |= session.offer()?;
@@ -254,7 +264,27 @@ impl<P: Protocol> Driver<P> {
             self.begin_close()?;
             return Ok(true);
         }
-        Ok(progress)
+        if !progress || !self.awaits_input_only() || self.timers(cx)? {
+            return Ok(progress);
+        }
+        // The turn that would find nothing to do, cut short.
+        if self.stream.poll_readable(cx).is_ready() {
+            self.was_read = self.read(cx)?;
+        }
+        Ok(self.was_read)
+    }
+
+    /// Whether nothing but more input or a timer can bring the next callback.
+    fn awaits_input_only(&self) -> bool {
+        let session = self.session.as_ref().expect("not polled after its end");
+        let t = &session.transport;
+        matches!(self.phase, Phase::Open)
+            && t.state == State::Open
+            && t.work.is_none()
+            && t.flow.is_none()
+            && !t.look_again
+            && t.takes_input()
+            && session.end == EndOfInput::No
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
@@ -455,17 +485,25 @@ impl<P: Protocol> Driver<P> {
         let sleep = self
             .sleep
             .get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if self.armed && sleep.deadline() <= until && !sleep.is_elapsed() {
+            return None;
+        }
         if sleep.deadline() > until {
             sleep.as_mut().reset(until);
         }
-        while sleep.as_mut().poll(cx).is_ready() {
+        loop {
+            // Polled by a task that has used up its share, it does not listen.
+            self.armed = has_budget_remaining();
+            if sleep.as_mut().poll(cx).is_pending() {
+                return None;
+            }
+            self.armed = false;
             let now = clock();
             if at <= now {
                 return Some(now);
             }
             sleep.as_mut().reset(until);
         }
-        None
     }
 
     /// Hears of a drain, and of a new task that polls this.
@@ -479,6 +517,7 @@ impl<P: Protocol> Driver<P> {
         if !self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
             entry.register(cx.waker());
             self.waker = Some(cx.waker().clone());
+            self.armed = false;
         }
         if self.drain == Drain::No && entry.is_asked_to_drain() {
             self.drain = Drain::Asked;

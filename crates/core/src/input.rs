@@ -66,6 +66,7 @@ impl Input {
 
     /// The whole lines that are here, each as by [`line`](Self::line). Lines
     /// not asked for stay unread.
+    #[inline]
     pub fn lines(&mut self, limit: usize) -> Lines<'_> {
         let searched = self.start + self.scanned;
         Lines {
@@ -100,6 +101,7 @@ impl Input {
     }
 
     /// The buffer, with room for a read behind the unread bytes.
+    #[inline]
     pub(crate) fn for_reading(&mut self) -> &mut BytesMut {
         if self.buffer.capacity() == 0 {
             self.buffer = lend();
@@ -110,10 +112,11 @@ impl Input {
         &mut self.buffer
     }
 
-    /// Moves everything to `out` when it is worth a whole buffer, by exchange
-    /// of the two buffers. False if it is not, and nothing moved.
+    /// Moves everything to `out` by exchange of the two buffers, where that
+    /// costs less than a copy. False if it does not, and nothing moved.
+    #[inline]
     pub(crate) fn swap_into(&mut self, out: &mut BytesMut) -> bool {
-        if self.len() < COPY_BELOW || !out.is_empty() {
+        if self.len() < COPY_BELOW && out.capacity() > 0 || !out.is_empty() {
             return false;
         }
         self.settle();
@@ -124,6 +127,7 @@ impl Input {
 
     /// Gives memory back before the task sleeps: all of it if nothing is
     /// unread, and a small rest moves to a buffer of its own size.
+    #[inline]
     pub(crate) fn release(&mut self) {
         if self.buffer.capacity() == 0 {
             return;
@@ -139,6 +143,7 @@ impl Input {
     }
 
     /// Makes the buffer begin at the first unread byte.
+    #[inline]
     fn settle(&mut self) {
         if self.start == self.buffer.len() {
             self.buffer.clear();
@@ -159,6 +164,7 @@ impl Drop for Input {
 
 impl Deref for Input {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         &self.buffer[self.start..]
     }
@@ -179,6 +185,7 @@ impl Buf for Input {
         self
     }
 
+    #[inline]
     fn advance(&mut self, n: usize) {
         assert!(n <= self.len(), "no more than is unread can be taken");
         self.start += n;
@@ -215,6 +222,7 @@ pub struct Lines<'a> {
 impl<'a> Iterator for Lines<'a> {
     type Item = Result<Line<'a>, TooLong>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let Some(end) = self.ends.next() else {
@@ -239,6 +247,7 @@ impl<'a> Iterator for Lines<'a> {
 
 impl Lines<'_> {
     /// What stands behind the last line feed: kept, or refused, or thrown away.
+    #[inline(never)]
     fn rest(&mut self) -> Option<Result<Line<'static>, TooLong>> {
         let rest = &self.buffer[*self.start..];
         // A carriage return at the very end may be half of the line's end.
@@ -267,12 +276,14 @@ pub struct Line<'a>(pub &'a [u8]);
 
 impl Deref for Line<'_> {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         self.0
     }
 }
 
 impl AsRef<[u8]> for Line<'_> {
+    #[inline]
     fn as_ref(&self) -> &[u8] {
         self.0
     }
@@ -305,6 +316,10 @@ pub struct TooLong {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::needless_borrow,
+    reason = "on a value that is no reference, `take` is that of `Buf`"
+)]
 mod tests {
     use super::*;
 

@@ -62,16 +62,19 @@ pub struct Output {
 
 impl Output {
     /// Appends what `data` holds.
+    #[inline]
     pub fn put(&mut self, data: impl Payload) {
         data.write_to(self);
     }
 
     /// How many bytes wait.
+    #[inline]
     pub fn len(&self) -> usize {
         self.queued + self.tail.len() - self.gone
     }
 
     /// Whether nothing waits.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -105,14 +108,21 @@ impl Output {
         other.clear();
     }
 
+    #[inline]
     fn copy(&mut self, data: &[u8]) {
-        if self.tail.capacity() == 0 {
-            if data.is_empty() {
-                return;
-            }
-            self.tail = lend();
+        // Room there is nearly always; the rest is not for every caller's code.
+        if self.tail.capacity() - self.tail.len() < data.len() {
+            self.make_room(data.len());
         }
         self.tail.extend_from_slice(data);
+    }
+
+    #[cold]
+    fn make_room(&mut self, additional: usize) {
+        if self.tail.capacity() == 0 {
+            self.tail = lend();
+        }
+        self.tail.reserve(additional);
     }
 
     fn share(&mut self, data: Bytes) {
@@ -164,6 +174,7 @@ impl Output {
     }
 
     /// Gives memory back before the task sleeps.
+    #[inline]
     pub(crate) fn release(&mut self) {
         if self.queue.is_empty() && self.queue.capacity() > 8 {
             self.queue = VecDeque::new();
@@ -174,6 +185,7 @@ impl Output {
         }
     }
 
+    #[inline]
     fn advance(&mut self, mut n: usize) {
         while n > 0 {
             let Some(front) = self.queue.front_mut() else {
@@ -220,6 +232,7 @@ impl fmt::Write for Output {
 macro_rules! copied {
     ($($type:ty),* $(,)?) => {$(
         impl Payload for $type {
+            #[inline]
             fn write_to(self, out: &mut Output) {
                 out.copy(AsRef::<[u8]>::as_ref(&self));
             }
@@ -238,12 +251,14 @@ copied!(
 );
 
 impl<const N: usize> Payload for &[u8; N] {
+    #[inline]
     fn write_to(self, out: &mut Output) {
         out.copy(self);
     }
 }
 
 impl<const N: usize> Payload for [u8; N] {
+    #[inline]
     fn write_to(self, out: &mut Output) {
         out.copy(&self);
     }
@@ -324,6 +339,10 @@ impl Payload for &mut Input {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::needless_borrow,
+    reason = "on a value that is no reference, `take` is that of `Buf`"
+)]
 mod tests {
     use super::*;
 

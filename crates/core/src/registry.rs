@@ -119,15 +119,18 @@ impl Entry {
         }
     }
 
+    #[inline]
     pub(crate) fn count_read(&self, n: usize) {
         self.read.store(self.read() + n as u64, Relaxed);
     }
 
+    #[inline]
     pub(crate) fn count_written(&self, n: usize) {
         self.written
             .store(self.written.load(Relaxed) + n as u64, Relaxed);
     }
 
+    #[inline]
     pub(crate) fn read(&self) -> u64 {
         self.read.load(Relaxed)
     }
@@ -142,6 +145,7 @@ impl Entry {
         self.waker.wake();
     }
 
+    #[inline]
     pub(crate) fn is_asked_to_drain(&self) -> bool {
         self.drain.load(std::sync::atomic::Ordering::Acquire) != 0
     }

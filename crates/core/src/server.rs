@@ -317,23 +317,25 @@ struct Service<H> {
 }
 
 impl<H: Handler> Service<H> {
-    async fn serve(self: Arc<Self>, conn: Connection) {
+    /// The connection comes in a box that is gone when it is served: what an
+    /// `async fn` is given stays in its task to the end, beside whatever it is
+    /// moved to.
+    async fn serve(self: Arc<Self>, conn: Box<Connection>) {
         let entry = conn.live.entry.clone();
-        let result = if self.layers.is_empty() {
-            self.handler.serve(conn).await
-        } else {
-            match Box::pin(self.wrap(conn)).await {
-                Ok(conn) => self.handler.serve(conn).await,
-                Err(error) => Err(error),
-            }
-        };
-        if let Err(error) = result {
+        if let Err(error) = self.serve_wrapped(conn).await {
             // With its peer: the span that names it is for those who debug.
             tracing::info!(error, peer = %entry.peer, "connection failed");
         }
     }
 
-    async fn wrap(&self, mut conn: Connection) -> Result<Connection> {
+    async fn serve_wrapped(&self, mut conn: Box<Connection>) -> Result {
+        if !self.layers.is_empty() {
+            conn = Box::pin(self.wrap(unbox(conn))).await?;
+        }
+        self.handler.serve(unbox(conn)).await
+    }
+
+    async fn wrap(&self, mut conn: Connection) -> Result<Box<Connection>> {
         let deadline = conn.live.limits.handshake;
         let draining = conn.draining();
         let wrapped = async {
@@ -346,13 +348,19 @@ impl<H: Handler> Service<H> {
         tokio::select! {
             biased;
             result = timeout(deadline, wrapped) => match result {
-                Ok(result) => result,
+                Ok(result) => result.map(Box::new),
                 Err(_) => Err(HandshakeError::TimedOut.into()),
             },
             // Nobody waits for one who has not even said hello.
             () = draining => Err(HandshakeError::Draining.into()),
         }
     }
+}
+
+#[expect(clippy::boxed_local, reason = "that it is one is the point")]
+/// Frees the box at once; `*boxed` would keep it to the end of its scope.
+fn unbox<T>(boxed: Box<T>) -> T {
+    *boxed
 }
 
 /// Why a connection did not come through its layers.
@@ -437,13 +445,13 @@ impl<H: Handler> Accepting<H> {
             entry.set_state(ConnectionState::Open);
         }
         let span = tracing::debug_span!("connection", id = %entry.id, %peer);
-        let conn = Connection {
+        let conn = Box::new(Connection {
             stream,
             prefix: crate::Input::default(),
             peer,
             live,
             idle: None,
-        };
+        });
         let task = tokio::spawn(self.service.clone().serve(conn).instrument(span));
         entry.set_task(task.abort_handle());
     }

@@ -143,7 +143,11 @@ impl<P: Protocol> Session<P> {
 
     /// Moves streamed bodies, both ways. True if a callback was called, or
     /// input was used up, so that there is room to read again.
+    #[inline]
     pub(crate) fn bodies(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        if self.transport.flow.is_none() {
+            return Ok(false);
+        }
         let result = self.move_bodies(cx);
         if result.is_err() {
             // What stands behind a body that broke off would be taken for the

@@ -507,13 +507,24 @@ impl<T: Item> Drop for Subscription<T> {
 thread_local! {
     /// Whether a connection's turn runs on this thread, and what it must wait
     /// for before it is read again: each topic once, by its address.
-    static IN_TURN: Cell<bool> = const { Cell::new(false) };
+    static AT: Cell<At> = const { Cell::new(At::Rest) };
     static HOLDS: RefCell<Vec<(usize, BoxFuture<'static, ()>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a thread is at; nearly every turn ends without a look at `HOLDS`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Rest,
+    /// In a turn, with nothing in `HOLDS`.
+    Turn,
+    /// In a turn that must wait.
+    Holding,
 }
 
 /// Holds back the connection whose turn runs on this thread, if one does.
 fn hold(topic: usize, until: impl FnOnce() -> BoxFuture<'static, ()>) {
-    if IN_TURN.get() {
+    if AT.get() != At::Rest {
+        AT.set(At::Holding);
         HOLDS.with_borrow_mut(|holds| {
             if holds.iter().all(|(t, _)| *t != topic) {
                 holds.push((topic, until()));
@@ -531,22 +542,42 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
+    #[inline]
     pub(crate) fn begin() -> Self {
-        let outer = IN_TURN.replace(true).then(|| HOLDS.take());
+        let outer = match AT.replace(At::Turn) {
+            At::Rest => None,
+            At::Turn => Some(Vec::new()),
+            At::Holding => Some(HOLDS.take()),
+        };
         Self { outer }
     }
 
     /// What the turn's publishing must wait for.
+    #[inline]
     pub(crate) fn holds(&self) -> Vec<(usize, BoxFuture<'static, ()>)> {
+        if AT.get() != At::Holding {
+            return Vec::new();
+        }
+        AT.set(At::Turn);
         HOLDS.take()
     }
 }
 
 impl Drop for Turn {
+    #[inline]
     fn drop(&mut self) {
-        IN_TURN.set(self.outer.is_some());
-        // What is there now is left over from a callback that panicked.
-        HOLDS.set(self.outer.take().unwrap_or_default());
+        if AT.get() == At::Holding {
+            // Left over from a callback that panicked.
+            HOLDS.take();
+        }
+        AT.set(match self.outer.take() {
+            None => At::Rest,
+            Some(holds) if holds.is_empty() => At::Turn,
+            Some(holds) => {
+                HOLDS.set(holds);
+                At::Holding
+            }
+        });
     }
 }
 

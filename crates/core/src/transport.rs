@@ -161,9 +161,10 @@ impl<P: Protocol> Transport<P> {
         self.paused
     }
 
-    /// Closes once what was written has left: no further callback but
-    /// `closed`. A peer that does not take it is given up at
-    /// [`Limits::close`](crate::Limits::close).
+    /// Closes once what was written has left, bodies included: no further
+    /// callback but `closed`, and no more messages. A peer that takes none of
+    /// it for [`Limits::close`](crate::Limits::close) is given up; one that is
+    /// only slow gets all.
     pub fn close(&mut self) {
         if self.state == State::Open {
             self.state = State::Closing;

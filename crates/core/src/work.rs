@@ -102,6 +102,8 @@ impl<M: Send + 'static> Work<M> {
                 Some((_, inbox)) => ready!(inbox.poll_recv(cx)),
                 None => None,
             },
+            // Asked in vain, it would take note of the waker each time.
+            1 if self.deferred.is_empty() => None,
             1 => ready!(self.deferred.poll_next_unpin(cx)),
             feed => return self.feeds[feed - 2].poll_next(cx),
         };

@@ -1,5 +1,7 @@
 //! Every way in which a connection ends: what is called before, and that
 //! `closed` is called once, last, and with the reason.
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are test too")]
+#![allow(clippy::unit_arg, reason = "what a callback does fits one expression")]
 
 use std::{
     future::pending,
@@ -19,6 +21,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+type Way = fn(&mut Transport<Recorder>) -> Result;
 type Log = Arc<Mutex<Vec<String>>>;
 type Act = Arc<dyn Fn(&str, &mut Transport<Recorder>) -> Result + Send + Sync>;
 
@@ -210,7 +213,7 @@ fn every_callback_may_end_it() {
         "half_closed",
         "draining",
     ];
-    let ways: [(&str, fn(&mut Transport<Recorder>) -> Result); 6] = [
+    let ways: [(&str, Way); 6] = [
         ("[failed: no]", |_| Err("no".into())),
         ("[failed: no]", |t| {
             t.abort();
@@ -320,13 +323,13 @@ impl AsyncWrite for Broken {
 #[test]
 fn the_stream_fails() {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, Other, UnexpectedEof, WriteZero};
-    let write: fn(&mut Transport<Recorder>) -> Result = |t| Ok(t.write("x"));
-    let fail: fn(&mut Transport<Recorder>) -> Result = |t| {
+    let write: Way = |t| Ok(t.write("x"));
+    let fail: Way = |t| {
         t.write("x");
         Err("first".into())
     };
-    let rest: fn(&mut Transport<Recorder>) -> Result = |_| Ok(());
-    let close: fn(&mut Transport<Recorder>) -> Result = |t| Ok(t.close());
+    let rest: Way = |_| Ok(());
+    let close: Way = |t| Ok(t.close());
     for (kind, at_write, act, expected) in [
         (
             ConnectionReset,

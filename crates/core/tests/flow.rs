@@ -2,6 +2,7 @@
 //!
 //! Memory is counted by the allocator of this binary, so that its tests take
 //! turns.
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are test too")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

@@ -1,5 +1,6 @@
 //! Endpoints other than sockets of the Internet: processes, Unix sockets,
 //! inherited descriptors, standard input and output, and schemes of one's own.
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are test too")]
 
 use std::{
     io::Write,

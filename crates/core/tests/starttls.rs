@@ -1,5 +1,6 @@
 //! TLS from the middle of a connection, on both sides: nothing that came
 //! before is read as if it came after, and both know what was agreed upon.
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are test too")]
 #![cfg(feature = "tls")]
 
 use std::{

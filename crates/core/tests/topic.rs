@@ -1,5 +1,6 @@
 //! Topics over real connections: whole, in order, and within bounds, whatever
 //! one subscriber does.
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are test too")]
 
 use std::{
     fmt,
