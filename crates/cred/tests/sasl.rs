@@ -1,5 +1,7 @@
 //! Clients against servers, mechanism by mechanism, and bytes that are neither.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use proptest::prelude::*;
 use ropewalk_cred::{sasl::*, *};
 

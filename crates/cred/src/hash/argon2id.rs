@@ -16,15 +16,20 @@ pub struct Argon2Cost {
 
 impl Default for Argon2Cost {
     fn default() -> Self {
-        Self {
-            memory_kib: 19 * 1024,
-            passes: 2,
-            lanes: 1,
-        }
+        Self::with(19 * 1024, 2, 1)
     }
 }
 
 impl Argon2Cost {
+    /// This memory in KiB, passes over it, and lanes.
+    pub const fn with(memory_kib: u32, passes: u32, lanes: u32) -> Self {
+        Self {
+            memory_kib,
+            passes,
+            lanes,
+        }
+    }
+
     /// Memory, in KiB. Default 19,456.
     pub fn memory_kib(self, memory_kib: u32) -> Self {
         Self { memory_kib, ..self }

@@ -84,11 +84,17 @@ impl Pbkdf2 {
             .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
             .collect();
         match out {
-            Some(out) if out.len() == 20 && !salt.is_empty() => Ok(Self {
-                salt: salt.to_owned(),
-                rounds,
-                out: out.into(),
-            }),
+            Some(out)
+                if out.len() == 20
+                    && hex.bytes().all(|b| b.is_ascii_hexdigit())
+                    && !salt.is_empty() =>
+            {
+                Ok(Self {
+                    salt: salt.to_owned(),
+                    rounds,
+                    out: out.into(),
+                })
+            }
             _ => Err("a salt, and a hash of 40 hexadecimal digits"),
         }
     }

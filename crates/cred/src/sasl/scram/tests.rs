@@ -261,7 +261,7 @@ fn a_server_refuses_replays_and_other_exchanges() {
     // The RFC's own proof, made for another nonce of the server.
     let replay =
         b"c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=";
-    let (mut server, challenge) = begin();
+    let (mut server, _) = begin();
     assert!(matches!(
         server.proof(replay),
         Err(Failure::Malformed("another exchange's nonce"))
