@@ -147,8 +147,10 @@ impl Portal {
     /// Checkers that take the kind are asked in their order until one says yes.
     /// One that says [`Refused::Denied`] does not hinder the next; a failure so
     /// costs the same whoever was named. Failures of what can be guessed count
-    /// for back-off; the wait comes before the judgement, so that nobody learns
-    /// anything from many connections at once.
+    /// for back-off. The wait comes before the judgement, so a right guess waits
+    /// as long as a wrong one. What one peer can try before its first failure is
+    /// known is bounded by its connections (`Limits::per_peer` of the engine)
+    /// and by the [`HashPool`](crate::HashPool).
     pub async fn login(
         &self,
         shown: &Credentials,

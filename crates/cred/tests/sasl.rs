@@ -304,6 +304,71 @@ fn oauthbearer_examples() {
     assert!(client.finish(None).is_err());
 }
 
+// Google's documentation of XOAUTH2.
+#[test]
+fn xoauth2_example() {
+    let login = Login::token(
+        "someuser@example.com",
+        "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg",
+    );
+    let (mut client, mut server) = pair(Mechanism::XOAuth2, &login);
+    let first = client.initial().unwrap();
+    assert_eq!(
+        first,
+        b"user=someuser@example.com\x01auth=Bearer ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg\x01\x01"
+    );
+    assert!(matches!(server.step(Some(&first)), Step::Ask(_)));
+    assert!(matches!(
+        server.answered(Answer::Login(Err(Refused::Denied))),
+        Step::Challenge(_)
+    ));
+    // The client hears it, with an empty response.
+    let status = br#"{"status":"401","schemes":"bearer mac","scope":"https://mail.google.com/"}"#;
+    assert_eq!(client.respond(status).unwrap(), b"");
+    assert_eq!(
+        client.refusal(),
+        Some(&ClientError::ServerSaid("401".into()))
+    );
+    assert!(matches!(
+        server.step(Some(b"")),
+        Step::Failure(Failure::Refused(_))
+    ));
+}
+
+#[test]
+fn messages_have_a_limit() {
+    let long = vec![b'a'; LONGEST_MESSAGE + 1];
+    for mechanism in [
+        Mechanism::Plain,
+        Mechanism::Login,
+        Mechanism::ScramSha256Plus,
+    ] {
+        let (mut client, mut server) = pair(mechanism, &Login::password("tim", "x"));
+        assert!(matches!(
+            server.step(Some(&long)),
+            Step::Failure(Failure::TooLong)
+        ));
+        assert_eq!(client.respond(&long), Err(ClientError::TooLong));
+        assert_eq!(client.finish(Some(&long)), Err(ClientError::TooLong));
+    }
+}
+
+// RFC 7628, section 3.1: the name is a saslname.
+#[test]
+fn odd_names_pass_through_oauthbearer() {
+    let (mut client, mut server) = pair(Mechanism::OAuthBearer, &Login::token("a=b,c", "x"));
+    let first = client.initial().unwrap();
+    assert!(first.starts_with(b"n,a=a=3Db=2Cc,"));
+    let Step::Ask(Question::Login(shown)) = server.step(Some(&first)) else {
+        panic!("a question")
+    };
+    assert_eq!(shown.user(), Some("a=b,c"));
+    malformed(
+        Mechanism::OAuthBearer,
+        &[b"n,a=a=2cb,\x01auth=Bearer x\x01\x01"],
+    );
+}
+
 // RFC 2195, section 2.
 #[test]
 fn cram_md5_example() {

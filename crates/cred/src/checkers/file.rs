@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A line is `name:hash`. What follows a third field's colon (Dovecot's uid,
-//! gid, home …) is passed over.
+//! gid, home …) is passed over. So a `{PLAIN}` password cannot have a colon, as
+//! with Dovecot.
 
 use std::{
     fmt, fs, io,

@@ -12,7 +12,7 @@
 //! | PBKDF2 with HMAC-SHA-1 | `{PBKDF2}$1$SALT$ROUNDS$HEX` |
 //! | SCRAM keys (RFC 5802) | `{SCRAM-SHA-256}4096,SALT,STORED,SERVER`, `{SCRAM-SHA-1}` |
 //! | salted SHA-2 | `{SSHA256}…`, `{SSHA512}…`: one pass, and so quick to guess; read, never written |
-//! | none | `{PLAIN}…`, only where an option allows it |
+//! | none | `{PLAIN}…`, only where an option allows it, and with no colon in it |
 //!
 //! MD5, DES crypt and unsalted SHA are refused: whoever gets the file has the
 //! passwords.

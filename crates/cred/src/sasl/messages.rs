@@ -5,7 +5,7 @@ use std::fmt::Write;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 
-use super::Failure;
+use super::{Failure, scram};
 use crate::{CramMd5, Password, Secret, Token};
 
 /// Kept in one place: who logs in by a password of no letters has none.
@@ -76,7 +76,7 @@ pub(super) fn parse_oauthbearer(message: &[u8]) -> Result<Token, Failure> {
     };
     let user = match (act_as, act_as.strip_prefix("a=")) {
         ("", _) => None,
-        (_, Some(name)) if !name.is_empty() => Some(name.replace("=2C", ",").replace("=3D", "=")),
+        (_, Some(name)) if !name.is_empty() => Some(scram::decode_name(name).map_err(wrong)?),
         _ => return Err(wrong("an authorization identity without a=")),
     };
     let (mut token, mut host, mut port) = (None, None, None);
@@ -100,7 +100,7 @@ pub(super) fn parse_oauthbearer(message: &[u8]) -> Result<Token, Failure> {
 pub(super) fn write_oauthbearer(token: &Token) -> Vec<u8> {
     let mut out = String::from("n,");
     if let Some(user) = &token.user {
-        let _ = write!(out, "a={}", user.replace('=', "=3D").replace(',', "=2C"));
+        let _ = write!(out, "a={}", scram::encode_name(user));
     }
     out.push_str(",\u{1}");
     if let Some(host) = &token.host {

@@ -156,11 +156,11 @@ impl<'a> ServerFinal<'a> {
 }
 
 /// `saslname`: commas and equals signs written as `=2C` and `=3D`.
-pub(super) fn encode_name(name: &str) -> String {
+pub(in crate::sasl) fn encode_name(name: &str) -> String {
     name.replace('=', "=3D").replace(',', "=2C")
 }
 
-fn decode_name(text: &str) -> Result<String, Wrong> {
+pub(in crate::sasl) fn decode_name(text: &str) -> Result<String, Wrong> {
     if text.is_empty() || text.contains('\0') {
         return Err("an empty name, or a NUL in it");
     }

@@ -13,6 +13,7 @@ mod tests;
 
 pub(crate) use client::{Bind, ScramClient};
 pub use keys::{KeysError, ScramHash, ScramKeys};
+pub(super) use message::{decode_name, encode_name};
 pub(crate) use server::ScramServer;
 
 use crate::{Account, Secret, secret};
