@@ -79,8 +79,8 @@ enum Phase {
     New,
     Open,
     Upgrading(BoxFuture<'static, io::Result<Stream>>),
-    /// Writing what is left.
-    Closing,
+    /// Writing what is left; so many bytes left since the deadline was set.
+    Closing(usize),
     /// Ending the stream on our side.
     Shutdown,
     /// Waiting for how the process ended.
@@ -202,7 +202,7 @@ impl<P: Protocol> Driver<P> {
                 self.session().upgraded()?;
                 Ok(true)
             }
-            Phase::Closing => {
+            Phase::Closing(_) => {
                 let mut progress = self.session().bodies(cx)?;
                 progress |= self.flush(cx)?;
                 if self.session().is_flushed() && !self.unflushed {
@@ -338,7 +338,7 @@ impl<P: Protocol> Driver<P> {
         }
         let sending = t.flow.as_ref().is_some_and(|f| f.is_sending());
         if written > 0 {
-            self.rest();
+            self.rest(written);
         }
         Ok(written > 0 && sending)
     }
@@ -376,7 +376,7 @@ impl<P: Protocol> Driver<P> {
         t.entry.set_state(ConnectionState::Closing);
         let deadline = t.now() + t.limits.close;
         self.deadline = Some(deadline);
-        self.phase = Phase::Closing;
+        self.phase = Phase::Closing(0);
         Ok(())
     }
 
@@ -434,14 +434,22 @@ impl<P: Protocol> Driver<P> {
         of_a_server && t.entry.read() == 0 && t.now() < t.entry.since + Limits::YOUNG
     }
 
-    /// Bytes left: the deadlines count from the last that did, so that a slow
-    /// peer gets all, and one that stopped to read is given up.
-    fn rest(&mut self) {
-        if matches!(self.phase, Phase::Closing) {
-            let t = &mut self.session().transport;
-            self.deadline = Some(t.now() + t.limits.close);
-        } else {
-            self.rest_until_idle();
+    /// Bytes left, and the deadlines move: a slow peer gets all, and one that
+    /// stopped to read is given up. At a close so much must have left for that
+    /// as there is between the marks' low one and nothing; a peer that takes a
+    /// byte now and then would hold a closed connection for days.
+    fn rest(&mut self, written: usize) {
+        let session = self.session.as_mut().expect("not polled after its end");
+        let t = &mut session.transport;
+        match &mut self.phase {
+            Phase::Closing(left) => {
+                *left += written;
+                if *left >= t.limits.write_low {
+                    *left = 0;
+                    self.deadline = Some(t.now() + t.limits.close);
+                }
+            }
+            _ => self.rest_until_idle(),
         }
     }
 

@@ -26,7 +26,8 @@ pub struct Limits {
     /// (30 minutes, IMAP4), so that a protocol's own timer speaks first and in
     /// its own words.
     pub idle: Option<Duration>,
-    /// Time to write what is left, and to end TLS, at a close. Default 10 s.
+    /// Time to write what is left, and to end TLS, at a close; it begins anew
+    /// whenever `write_low` bytes of it have left. Default 10 s.
     pub close: Duration,
     /// Time and bytes for which a closed connection goes on to read and
     /// discard, so that the last answer is not lost to a reset (RFC 9112,

@@ -620,3 +620,22 @@ fn a_slow_peer_gets_all() {
         });
     }
 }
+
+/// One that takes a byte now and then is: what is left at a close must leave at
+/// some rate.
+#[test]
+fn a_peer_that_takes_single_bytes_does_not_hold_a_close() {
+    let _alone = alone();
+    testing::run(async {
+        let (server, schemes) = listen("mem:flow", protocol(|_| Big(true)), |_| {}).await;
+        let mut peer = dial(&server, &schemes).await;
+        let mut byte = [0];
+        let mut seconds = 0;
+        while !server.connections().is_empty() || seconds == 0 {
+            peer.read_exact(&mut byte).await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+            seconds += 1;
+            assert!(seconds < 60, "it is still there after a minute");
+        }
+    });
+}
