@@ -1,5 +1,6 @@
 //! From a future to a program: the last line of a `main`.
 
+#[cfg(feature = "run")]
 use std::{future::Future, process::ExitCode};
 
 use crate::{Handler, Result, ServerEndpoint};

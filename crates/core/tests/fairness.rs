@@ -132,8 +132,9 @@ fn a_busy_inbox_starves_nobody() {
     });
 }
 
-/// Sets its timer for now, again and again.
-struct Hasty;
+/// Sets its timer for now, again and again, and says when it was a thousand
+/// times.
+struct Hasty(u32);
 
 impl Protocol for Hasty {
     type Message = ();
@@ -147,6 +148,10 @@ impl Protocol for Hasty {
         Ok(())
     }
     fn timeout(&mut self, t: &mut Transport<Self>, (): ()) -> Result {
+        self.0 += 1;
+        if self.0 == 1000 {
+            t.write("c");
+        }
         t.set_timer((), Duration::ZERO);
         Ok(())
     }
@@ -155,10 +160,10 @@ impl Protocol for Hasty {
 #[test]
 fn a_timer_set_for_now_again_and_again_starves_nobody() {
     testing::run_in_real_time(async {
-        let (_server, schemes) = serve(|| Hasty).await;
+        let (_server, schemes) = serve(|| Hasty(0)).await;
         let mut peer = dial(&schemes).await;
         peer.write_all(b"x").await.unwrap();
-        hear(&mut peer, "x").await;
+        hear(&mut peer, "cx").await;
     });
 }
 

@@ -12,7 +12,9 @@ mod server;
 
 pub(crate) use address::{Host, Interface, ScopedIp, UnixPath};
 pub use client::ClientEndpoint;
-pub(crate) use client::{ClientSpec, TcpConnect, TlsConnect, UnixConnect};
+#[cfg(feature = "tls")]
+pub(crate) use client::TlsConnect;
+pub(crate) use client::{ClientSpec, TcpConnect, UnixConnect};
 pub use error::{ParseError, Problem};
 pub use grammar::{Description, MAX_JUMPS, MAX_LENGTH, quote};
 pub use server::ServerEndpoint;
