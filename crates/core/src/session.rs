@@ -18,6 +18,10 @@ use crate::{Closed, Input, Protocol, Result, Transport, Violation, topic::Turn, 
 /// read.
 const MESSAGES: usize = 64;
 
+/// The same where most come from topics, which tokio does not count: all of a
+/// burst should leave in one write.
+const MESSAGES_AND_ITEMS: usize = 256;
+
 pub(crate) struct Session<P: Protocol> {
     pub(crate) protocol: P,
     pub(crate) transport: Transport<P>,
@@ -107,7 +111,8 @@ impl<P: Protocol> Session<P> {
         };
         let mut called = work.poll_holds(cx);
         self.transport.look_again |= called;
-        for _ in 0..MESSAGES {
+        let mut messages = 0;
+        for _ in 0..MESSAGES_AND_ITEMS {
             if self.transport.state != State::Open || self.transport.change.is_some() {
                 break;
             }
@@ -121,8 +126,12 @@ impl<P: Protocol> Session<P> {
             let Poll::Ready(message) = work.poll(cx) else {
                 break;
             };
+            messages += usize::from(!work.was_item());
             self.message(message?)?;
             called = true;
+            if messages == MESSAGES {
+                break;
+            }
         }
         Ok(called)
     }
@@ -148,13 +157,7 @@ impl<P: Protocol> Session<P> {
         if self.transport.flow.is_none() {
             return Ok(false);
         }
-        let result = self.move_bodies(cx);
-        if result.is_err() {
-            // What stands behind a body that broke off would be taken for the
-            // rest of it.
-            self.transport.flow = None;
-        }
-        result
+        self.move_bodies(cx)
     }
 
     fn move_bodies(&mut self, cx: &mut Context<'_>) -> Result<bool> {
@@ -166,7 +169,12 @@ impl<P: Protocol> Session<P> {
             let Some(flow) = &mut t.flow else { break };
             // A close lets bodies on their way out end, and asks for no more.
             if let Poll::Ready(done) = flow.poll_send(&mut t.out, high, cx) {
-                let done = done?;
+                let Ok(done) = done else {
+                    // What stands behind a body that broke off would be taken
+                    // for the rest of it.
+                    t.flow = None;
+                    return done.map(|_| true).map_err(Into::into);
+                };
                 if t.state == State::Open {
                     self.message(done)?;
                 }

@@ -96,6 +96,11 @@ impl<M: Send + 'static> Work<M> {
         Poll::Pending
     }
 
+    /// Whether the last message was the item of a topic.
+    pub(crate) fn was_item(&self) -> bool {
+        self.first > 2
+    }
+
     fn poll_source(&mut self, source: usize, cx: &mut Context<'_>) -> Poll<Result<M, Violation>> {
         let message = match source {
             0 => match &mut self.inbox {

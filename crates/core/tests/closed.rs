@@ -690,6 +690,27 @@ fn bodies_that_break_off() {
         "connected [failed: the stream ended 5 bytes before the end of what was announced]",
     );
 
+    // Ours is sent whole all the same.
+    let both = at("connected", |t| {
+        let pieces = (0..20).map(|_| Ok(Bytes::from(vec![b'.'; 10_000])));
+        t.send_stream(futures_util::stream::iter(pieces), "sent");
+        t.write("after");
+        t.receive_into(10, Vec::new(), |_, _| "received");
+        Ok(())
+    });
+    let peer = async |_: &mut Server, c: &mut Connection| {
+        c.shutdown().await.unwrap();
+        let mut all = Vec::new();
+        c.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all.len(), 200_005);
+    };
+    check(
+        Limits::default(),
+        both,
+        peer,
+        "connected writable message [failed: the stream ended 10 bytes before the end of what was announced]",
+    );
+
     // One that is announced after the end of the stream will never come.
     let late = at("half_closed", |t| {
         t.receive_into(10, Vec::new(), |_, _| "received");

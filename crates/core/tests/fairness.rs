@@ -5,8 +5,8 @@
 use std::{sync::Arc, time::Duration};
 
 use ropewalk_core::{
-    Connection, Handle, Input, Overflow, Protocol, Result, Schemes, Server, ServerEndpoint,
-    ServerOptions, Topic, Transport, protocol, testing,
+    Address, Connection, Handle, Input, Overflow, Peer, Protocol, Result, Schemes, Server,
+    ServerEndpoint, ServerOptions, Topic, Transport, protocol, testing,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -235,5 +235,46 @@ fn who_closes_holds_no_topic_up() {
         assert_eq!(server.counts().open, 1, "it is still closing");
         assert_eq!(topic.publish(vec![b'x'; 2000]), 0);
         topic.room().await;
+    });
+}
+
+/// It waits in one task first and in another then, which is the one to wake.
+#[test]
+fn a_connection_may_move_from_task_to_task() {
+    struct Waiter;
+    impl Protocol for Waiter {
+        type Message = ();
+        type Timer = ();
+        fn connected(&mut self, t: &mut Transport<Self>) -> Result {
+            t.set_timer((), Duration::from_secs(5));
+            Ok(())
+        }
+        fn received(&mut self, t: &mut Transport<Self>, data: &mut Input) -> Result {
+            t.write(data);
+            Ok(())
+        }
+        fn timeout(&mut self, t: &mut Transport<Self>, (): ()) -> Result {
+            t.write("5 s");
+            Ok(())
+        }
+    }
+    testing::run(async {
+        let (mut near, far) = tokio::io::duplex(100);
+        let here = Address::Memory("here".into());
+        let connection = Connection::new(far.into(), Peer::new(here.clone()), here);
+        let mut run = Box::pin(connection.run(Waiter));
+        assert!(timeout(Duration::from_secs(1), &mut run).await.is_err());
+        let run = tokio::spawn(run);
+        sleep(Duration::from_secs(1)).await;
+        near.write_all(b"x").await.unwrap();
+        let mut heard = [0; 4];
+        let read = near.read_exact(&mut heard);
+        timeout(Duration::from_secs(9), read)
+            .await
+            .expect("it sleeps")
+            .unwrap();
+        assert_eq!(&heard, b"x5 s");
+        drop(near);
+        run.await.unwrap();
     });
 }

@@ -1,6 +1,6 @@
 //! The engine beside its peers, in one run.
 //!
-//! `cargo xtask bench core [--rounds N] [--quick] [--apart] [--twisted] [ROW]...`
+//! `cargo xtask bench core [--rounds N] [--quick] [--apart] [--twisted] [--record] [ROW]...`
 //!
 //! A server has one thread and one current-thread runtime, its clients have
 //! another. All of them share one core, unless `--apart`: what wakes the other
@@ -9,7 +9,7 @@
 //! is reported is the median of the rounds' ratios. Processor time is that of
 //! the server's thread, user and system together.
 //!
-//! BENCHMARKS.md records the table at the end and says how to read it.
+//! `--record` puts the table into BENCHMARKS.md, which says how to read it.
 
 #![expect(
     clippy::print_stdout,
@@ -22,6 +22,7 @@ mod echo;
 mod fanout;
 mod idle;
 mod meter;
+mod record;
 mod report;
 mod side;
 mod twisted;
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
         rounds: 15,
         idle: 1000,
     };
-    let (mut apart, mut with_twisted) = (false, false);
+    let (mut apart, mut with_twisted, mut to_record) = (false, false, false);
     let mut wanted = Vec::new();
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
             }
             "--apart" => apart = true,
             "--twisted" => with_twisted = true,
+            "--record" => to_record = true,
             "--rounds" => match arguments.next().map(|n| n.parse()) {
                 Some(Ok(n @ 1..)) => options.rounds = n,
                 _ => return usage("--rounds takes a number"),
@@ -97,14 +99,18 @@ fn main() -> ExitCode {
     if with_twisted {
         lines.extend(twisted::twisted(&options));
     }
-    report::print(&lines);
+    let table = report::table(&lines);
+    print!("{table}");
+    if to_record {
+        record::record(&table, &versions(), options.rounds).unwrap();
+    }
     ExitCode::SUCCESS
 }
 
 fn usage(wrong: &str) -> ExitCode {
     let rows = ROWS.map(|(name, _)| name).join(", ");
     eprintln!(
-        "{wrong}\nusage: cargo xtask bench core [--rounds N] [--quick] [--apart] [--twisted] [ROW]...\nrows: {rows}"
+        "{wrong}\nusage: cargo xtask bench core [--rounds N] [--quick] [--apart] [--twisted] [--record] [ROW]...\nrows: {rows}"
     );
     ExitCode::from(2)
 }

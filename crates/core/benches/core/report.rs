@@ -115,9 +115,11 @@ pub(crate) struct Line {
 }
 
 /// The table, in Markdown.
-pub(crate) fn print(lines: &[Line]) {
-    println!("| what | peer | ours | peer's | ratio (min..max) | target | met |");
-    println!("| --- | --- | ---: | ---: | ---: | ---: | --- |");
+pub(crate) fn table(lines: &[Line]) -> String {
+    let mut table = String::from(
+        "| what | peer | ours | peer's | ratio (min..max) | target | met |\n\
+         | --- | --- | ---: | ---: | ---: | ---: | --- |\n",
+    );
     for line in lines {
         let Line {
             what,
@@ -128,8 +130,9 @@ pub(crate) fn print(lines: &[Line]) {
             target,
         } = line;
         let met = target.verdict(ratio.median);
-        println!("| {what} | {peer} | {ours} | {theirs} | {ratio} | {target} | {met} |");
+        table += &format!("| {what} | {peer} | {ours} | {theirs} | {ratio} | {target} | {met} |\n");
     }
+    table
 }
 
 /// The samples of one row, as they came out: each side against the first.

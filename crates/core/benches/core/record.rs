@@ -1,0 +1,62 @@
+//! Puts the table into BENCHMARKS.md, with what it holds for.
+
+use std::{fs, io, path::Path, process::Command, thread};
+
+const BEGIN: &str = "<!-- core: begin -->\n";
+const END: &str = "<!-- core: end -->";
+
+/// Replaces what stands between the two marks.
+pub(crate) fn record(table: &str, peers: &str, rounds: usize) -> io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let file = root.join("BENCHMARKS.md");
+    let text = fs::read_to_string(&file)?;
+    let marked = text
+        .split_once(BEGIN)
+        .and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
+    let Some((head, tail)) = marked else {
+        return Err(io::Error::other("BENCHMARKS.md has no marks for core"));
+    };
+    let facts = facts(&root);
+    fs::write(
+        &file,
+        format!("{head}{BEGIN}\n{facts}\nPeers: {peers}. {rounds} rounds.\n\n{table}\n{END}{tail}"),
+    )
+}
+
+/// The machine, and the state of the sources.
+fn facts(root: &Path) -> String {
+    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo
+        .lines()
+        .find_map(|l| l.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown processor", |(_, model)| model);
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let congestion = read("/proc/sys/net/ipv4/tcp_congestion_control");
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or_default();
+    let output = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program)
+            .args(arguments)
+            .current_dir(root)
+            .output();
+        output.map_or(String::new(), |o| {
+            String::from_utf8_lossy(&o.stdout).trim().to_owned()
+        })
+    };
+    let commit = output("git", &["rev-parse", "--short", "HEAD"]);
+    let changes = ["status", "--porcelain", "--", "crates/core/src"];
+    let changed = match output("git", &changes).is_empty() {
+        true => "",
+        false => ", with changes to crates/core/src that are not committed",
+    };
+    let rustc = output("rustc", &["--version"]);
+    let date = output("date", &["-u", "+%F"]);
+    format!(
+        "{date}, commit {commit}{changed}. {model}, {cores} cores, Linux {} ({} congestion \
+         control), load at the end {load}, {rustc}.\n",
+        kernel.trim(),
+        congestion.trim()
+    )
+}
