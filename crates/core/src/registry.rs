@@ -199,6 +199,8 @@ pub(crate) struct Registry {
 struct Open {
     entries: HashMap<ConnectionId, Arc<Entry>>,
     per_peer: HashMap<IpAddr, usize>,
+    /// The server is gone; its accept loop may not know yet.
+    closed: bool,
 }
 
 impl Registry {
@@ -217,6 +219,9 @@ impl Registry {
     pub(crate) fn admit(self: &Arc<Self>, peer: Peer, local: Address) -> Option<Live> {
         let network = self.counted_network(&peer);
         let mut open = self.lock();
+        if open.closed {
+            return None;
+        }
         if let Some(network) = network {
             let count = open.per_peer.entry(network).or_default();
             if *count >= self.limits.per_peer {
@@ -283,6 +288,16 @@ impl Registry {
     pub(crate) fn kill(&self, id: ConnectionId) -> bool {
         let entry = self.lock().entries.get(&id).cloned();
         entry.inspect(|e| e.kill()).is_some()
+    }
+
+    /// Admits no more, and aborts every connection there is.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.kill_all();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
     }
 
     /// Aborts every connection; says how many there were.

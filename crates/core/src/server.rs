@@ -285,7 +285,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.registry.kill_all();
+        self.registry.close();
     }
 }
 
@@ -437,7 +437,9 @@ impl<H: Handler> Accepting<H> {
             local,
         } = accepted;
         let Some(live) = self.registry.admit(peer.clone(), local) else {
-            tracing::info!(%peer, "refused: this peer has as many connections as it may");
+            if !self.registry.is_closed() {
+                tracing::info!(%peer, "refused: this peer has as many connections as it may");
+            }
             return;
         };
         let entry = live.entry.clone();
@@ -454,6 +456,10 @@ impl<H: Handler> Accepting<H> {
         });
         let task = tokio::spawn(self.service.clone().serve(conn).instrument(span));
         entry.set_task(task.abort_handle());
+        if self.registry.is_closed() {
+            // The server was dropped before it could know of this task.
+            task.abort();
+        }
     }
 
     fn may_warn(&mut self) -> bool {

@@ -708,7 +708,7 @@ fn bodies_that_break_off() {
         Limits::default(),
         both,
         peer,
-        "connected writable message [failed: the stream ended 10 bytes before the end of what was announced]",
+        "connected writable writable [failed: the stream ended 10 bytes before the end of what was announced]",
     );
 
     // One that is announced after the end of the stream will never come.

@@ -1,6 +1,6 @@
 //! Puts the table into BENCHMARKS.md, with what it holds for.
 
-use std::{fs, io, path::Path, process::Command, thread};
+use std::{fs, io, path::Path, process::Command};
 
 const BEGIN: &str = "<!-- core: begin -->\n";
 const END: &str = "<!-- core: end -->";
@@ -31,7 +31,11 @@ fn facts(root: &Path) -> String {
         .lines()
         .find_map(|l| l.strip_prefix("model name")?.split_once(": "))
         .map_or("unknown processor", |(_, model)| model);
-    let cores = thread::available_parallelism().map_or(0, usize::from);
+    // Those of the machine: this process may have kept itself to one.
+    let cores = cpuinfo
+        .lines()
+        .filter(|l| l.starts_with("processor"))
+        .count();
     let kernel = read("/proc/sys/kernel/osrelease");
     let congestion = read("/proc/sys/net/ipv4/tcp_congestion_control");
     let load = read("/proc/loadavg");
