@@ -2,8 +2,10 @@
 //! peers that are silent, noisy or too many.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are test too")]
 
+#[path = "common/log.rs"]
+mod log;
+
 use std::{
-    fmt,
     io::{Read, Seek},
     process::Command,
     sync::{Arc, Mutex},
@@ -237,7 +239,7 @@ fn one_network_has_its_share() {
 
 #[test]
 fn one_too_many_waits_for_its_turn() {
-    let (said, ()) = heard_in_the_log(|| {
+    let (said, ()) = log::heard(tracing::Level::INFO, || {
         testing::run_in_real_time(async {
             let server = listen("tcp:0", each::<Echo>(), |o| o.limits.connections = 2).await;
             let address = server.local_address().inet().unwrap();
@@ -323,7 +325,7 @@ fn a_line_that_is_too_long_is_refused_and_the_next_is_read() {
 #[test]
 fn garbage_at_a_tls_listener_ends_itself_alone() {
     use ropewalk_core::tls::{ServerName, TestCa};
-    let (said, ()) = heard_in_the_log(|| {
+    let (said, ()) = log::heard(tracing::Level::INFO, || {
         testing::run_in_real_time(async {
             let ca = TestCa::new().unwrap();
             let own = ca.server(&["localhost"]).unwrap();
@@ -351,7 +353,7 @@ fn garbage_at_a_tls_listener_ends_itself_alone() {
 #[test]
 fn a_handshake_has_a_deadline() {
     use ropewalk_core::tls::TestCa;
-    let (said, ()) = heard_in_the_log(|| {
+    let (said, ()) = log::heard(tracing::Level::INFO, || {
         testing::run(async {
             let schemes = Schemes::new();
             let own = TestCa::new().unwrap().server(&["localhost"]).unwrap();
@@ -402,7 +404,7 @@ const IN_A_CHILD: &str = "ROPEWALK_FEW_DESCRIPTORS";
 fn descriptors_run_out_and_come_back() {
     const NAME: &str = "descriptors_run_out_and_come_back";
     if std::env::var_os(IN_A_CHILD).is_some() {
-        let (said, ()) = heard_in_the_log(without_descriptors);
+        let (said, ()) = log::heard(tracing::Level::INFO, without_descriptors);
         assert_eq!(said.matches("cannot accept").count(), 1, "{said}");
         return;
     }
@@ -460,34 +462,4 @@ fn ticks(stat: &mut std::fs::File) -> u64 {
     let (_, fields) = text.rsplit_once(')').unwrap();
     let fields: Vec<&str> = fields.split_whitespace().collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
-
-/// What is logged meanwhile, on this thread.
-fn heard_in_the_log<T>(what: impl FnOnce() -> T) -> (String, T) {
-    struct Ear(Arc<Mutex<String>>);
-    impl tracing::field::Visit for Ear {
-        fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
-            let mut said = self.0.lock().unwrap();
-            said.push_str(&format!("{field}={value:?}\n"));
-        }
-    }
-    impl tracing::Subscriber for Ear {
-        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-            *metadata.level() <= tracing::Level::INFO
-        }
-        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-            tracing::span::Id::from_u64(1)
-        }
-        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-        fn event(&self, event: &tracing::Event<'_>) {
-            event.record(&mut Self(self.0.clone()));
-        }
-        fn enter(&self, _: &tracing::span::Id) {}
-        fn exit(&self, _: &tracing::span::Id) {}
-    }
-    let said = Arc::new(Mutex::new(String::new()));
-    let result = tracing::subscriber::with_default(Ear(said.clone()), what);
-    let said = said.lock().unwrap().clone();
-    (said, result)
 }

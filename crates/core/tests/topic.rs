@@ -2,8 +2,10 @@
 //! one subscriber does.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are test too")]
 
+#[path = "common/log.rs"]
+mod log;
+
 use std::{
-    fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -208,7 +210,7 @@ fn who_never_reads_holds_publishers_back_for_a_while() {
 
 #[test]
 fn who_never_reads_misses_the_oldest() {
-    let (said, dropped) = heard_in_the_log(|| {
+    let (said, dropped) = log::heard(tracing::Level::WARN, || {
         testing::run(async {
             let house = House::open(Topic::with(LIMIT, Overflow::DropOldest)).await;
             let (most, gone) = with_a_deaf_one(&house, 3000).await;
@@ -413,34 +415,4 @@ fn nobody_sleeps_through_an_item() {
             }
         }
     });
-}
-
-/// What is logged meanwhile, on this thread.
-fn heard_in_the_log<T>(what: impl FnOnce() -> T) -> (String, T) {
-    struct Ear(Arc<Mutex<String>>);
-    impl tracing::field::Visit for Ear {
-        fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
-            let mut said = self.0.lock().unwrap();
-            said.push_str(&format!("{field}={value:?}\n"));
-        }
-    }
-    impl tracing::Subscriber for Ear {
-        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-            *metadata.level() <= tracing::Level::WARN
-        }
-        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-            tracing::span::Id::from_u64(1)
-        }
-        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-        fn event(&self, event: &tracing::Event<'_>) {
-            event.record(&mut Self(self.0.clone()));
-        }
-        fn enter(&self, _: &tracing::span::Id) {}
-        fn exit(&self, _: &tracing::span::Id) {}
-    }
-    let said = Arc::new(Mutex::new(String::new()));
-    let result = tracing::subscriber::with_default(Ear(said.clone()), what);
-    let said = said.lock().unwrap().clone();
-    (said, result)
 }
