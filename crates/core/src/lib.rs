@@ -139,6 +139,7 @@
 //! | an endpoint parser plugin | [`Scheme`], [`Schemes::add`] |
 //! | `endpoint.listen(factory)`, `endpoint.connect(factory)` | [`ServerEndpoint::listen`], [`ClientEndpoint::start`] |
 //! | `DatagramProtocol` | [`DatagramProtocol`] |
+//! | `reactor.spawnProcess`, `ProcessProtocol`, `getProcessOutput` | [`process::Program`]: `spawn` with a protocol on its connection, `output` |
 //! | `ThrottlingFactory`, `LimitTotalConnectionsFactory`, `LimitConnectionsByPeer` | [`Throttle`], [`Limits::connections`], [`Limits::per_peer`] |
 //! | `reactor.run()`, `task.react` | [`run`], [`serve`] |
 //! | `StringTransport`, `task.Clock`, `iosim` | [`testing::Rig`], [`testing::run`], [`testing::Pair`] |
@@ -158,12 +159,12 @@ mod connection;
 mod datagram;
 mod driver;
 pub mod endpoint;
-mod exec;
 mod flow;
 mod handler;
 mod input;
 mod limits;
 mod output;
+pub mod process;
 mod protocol;
 mod registry;
 mod run;

@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use crate::exec::Child;
+use crate::process::Child;
 
 /// A byte stream: TCP, TLS, a Unix socket, a pipe, a memory buffer, or
 /// whatever a scheme of your own makes.

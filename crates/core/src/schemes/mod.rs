@@ -27,7 +27,7 @@ use crate::{
     Address, ClientEndpoint, Connection, Layer, Limits, Peer, ServerEndpoint, Stream,
     endpoint::Description,
     endpoint::{ClientSpec, ServerSpec},
-    exec::Child,
+    process::Program,
     work::BoxFuture,
 };
 
@@ -168,8 +168,8 @@ impl Schemes {
             ClientSpec::Unix(unix) => unix::connect(unix).await.map(made).map_err(named),
             ClientSpec::Fd(number) => fd::connect(*number).map(made).map_err(named),
             ClientSpec::Exec(command) => {
-                let words = std::iter::once(&command.program).chain(&command.args);
-                let child = Child::spawn(words).map_err(named)?;
+                let program = Program::new(&command.program).args(&command.args);
+                let (_, child) = program.start().map_err(named)?;
                 let address = Address::Process(command.text.as_str().into());
                 Ok(made(Accepted {
                     stream: child.into(),
