@@ -141,6 +141,7 @@
 //! | `DatagramProtocol` | [`DatagramProtocol`] |
 //! | `reactor.spawnProcess`, `ProcessProtocol`, `getProcessOutput` | [`process::Program`]: `spawn` with a protocol on its connection, `output` |
 //! | `ThrottlingFactory`, `LimitTotalConnectionsFactory`, `LimitConnectionsByPeer` | [`Throttle`], [`Limits::connections`], [`Limits::per_peer`] |
+//! | `portforward.ProxyFactory` | [`relay`] |
 //! | `reactor.run()`, `task.react` | [`run`], [`serve`] |
 //! | `StringTransport`, `task.Clock`, `iosim` | [`testing::Rig`], [`testing::run`], [`testing::Pair`] |
 //! | "reactor was unclean" | [`testing::run`] fails when something is left behind |
@@ -167,6 +168,7 @@ mod output;
 pub mod process;
 mod protocol;
 mod registry;
+mod relay;
 mod run;
 mod schemes;
 mod server;
@@ -197,6 +199,7 @@ pub use limits::Limits;
 pub use output::{Output, Payload};
 pub use protocol::{Closed, Deadline, Error, Protocol, Result, Violation};
 pub use registry::{ConnectionId, ConnectionInfo, ConnectionState};
+pub use relay::relay;
 #[cfg(feature = "run")]
 pub use run::run;
 pub use run::serve;

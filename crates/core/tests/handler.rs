@@ -1,4 +1,4 @@
-//! Handlers are held to the idle limit too, and told of a drain.
+//! Handlers are held to the idle limit too, and told of a drain; two connections make a relay.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 
 use ropewalk_core::{
     Closed, Connection, Deadline, Handler, Limits, Result, Schemes, Server, ServerEndpoint,
-    ServerOptions, testing::run,
+    ServerOptions, relay, testing::run,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -97,5 +97,46 @@ fn a_handler_that_does_not_listen_is_cut_at_the_end_of_the_drain() {
         let drained = server.drain(Duration::from_secs(1), Duration::from_secs(9));
         assert_eq!(drained.await.cut, 1);
         assert_eq!(conn.read(&mut [0]).await.unwrap(), 0);
+    });
+}
+
+/// A relay in the middle changes nothing: all bytes both ways, more than any
+/// buffer holds, and each end where it was.
+#[test]
+fn a_relay_passes_on_bytes_and_ends() {
+    run(async {
+        let schemes = Schemes::new();
+        let far: ServerEndpoint = "mem:far".parse().unwrap();
+        let answer = async |mut conn: Connection| -> Result {
+            let mut said = Vec::new();
+            conn.read_to_end(&mut said).await?;
+            said.reverse();
+            conn.write_all(&said).await?;
+            Ok(conn.shutdown().await?)
+        };
+        let far = far.listen_with(answer, schemes.clone()).await.unwrap();
+        let near: ServerEndpoint = "mem:near".parse().unwrap();
+        let inner = schemes.clone();
+        let forward = move |conn: Connection| {
+            let schemes = inner.clone();
+            async move {
+                let to = schemes.connect(&"mem:far".parse()?).await?;
+                Ok(relay(conn, to).await?)
+            }
+        };
+        let near = near.listen_with(forward, schemes.clone()).await.unwrap();
+        let to = "mem:near".parse().unwrap();
+        let mut conn = schemes.connect(&to).await.unwrap();
+        let mut sent: Vec<u8> = (0..=250).cycle().take(1_000_000).collect();
+        conn.write_all(&sent).await.unwrap();
+        conn.shutdown().await.unwrap();
+        let mut heard = Vec::new();
+        conn.read_to_end(&mut heard).await.unwrap();
+        sent.reverse();
+        assert_eq!(heard, sent);
+        drop(conn);
+        for server in [near, far] {
+            server.drain(Duration::ZERO, Duration::ZERO).await;
+        }
     });
 }

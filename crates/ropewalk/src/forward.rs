@@ -1,27 +1,14 @@
 //! `ropewalk forward`: from any endpoint to any endpoint, with TLS on or off on the way; `stdio:`
 //! makes it a netcat.
-//!
-//! Bytes are passed on as they come, both ways, with back-pressure and half-closes; nothing is read
-//! into them.
 
-use std::{
-    future::pending,
-    io,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use clap::Args;
 use ropewalk_core::{
-    Address, ClientEndpoint, ConnectOptions, Connection, Handler, Result as Served, ServerEndpoint,
-};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split},
-    time::timeout,
+    ClientEndpoint, ConnectOptions, Connection, Handler, Result as Served, ServerEndpoint, relay,
 };
 
 use crate::{
@@ -142,73 +129,3 @@ impl Handler for Forwarder {
         Ok(())
     }
 }
-
-/// Passes bytes on between the two until both have ended.
-async fn relay(near: Connection, far: Connection) -> io::Result<()> {
-    // Whoever types at a terminal has nothing more to say to a peer that has ended.
-    let netcat = near.peer().address == Address::Stdio;
-    // The near side's idle limit is that of both: nothing moves here that does not move there.
-    let (near_reader, near_writer) = split(near);
-    let (far_reader, far_writer) = split(far);
-    let mut there = pin!(pass_on(near_reader, far_writer));
-    let mut back = pin!(pass_on(far_reader, near_writer));
-    if netcat {
-        let broken = async {
-            match there.await {
-                Ok(()) => pending().await,
-                failed => failed,
-            }
-        };
-        return tokio::select! {
-            result = back => result,
-            result = broken => result,
-        };
-    }
-    tokio::try_join!(there.as_mut(), back.as_mut())?;
-    Ok(())
-}
-
-/// Passes one direction on, and then its end.
-///
-/// A writer that takes no more is not the end of the other direction: a server may answer and close
-/// before it has read all, and that answer must arrive. So this ends well then, having thrown away
-/// a little of what still came. A reader that fails, a TLS stream without its close_notify among
-/// them, fails the whole: passed on as an end it would look like all there was.
-async fn pass_on(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let n = from.read(&mut buffer).await?;
-        let passed = async {
-            if n == 0 {
-                return to.shutdown().await;
-            }
-            to.write_all(&buffer[..n]).await?;
-            // TLS and standard output hold bytes back until then.
-            to.flush().await
-        };
-        match passed.await {
-            Ok(()) if n == 0 => return Ok(()),
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(error),
-            Err(error) => {
-                tracing::debug!(%error, "one side takes no more");
-                let mut rest = from.take(DISCARDED);
-                let mut nowhere = tokio::io::sink();
-                let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut nowhere)).await;
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// One record of TLS; two of these are most of what an idle connection costs.
-const BUFFER: usize = 16 * 1024;
-
-/// How long a side that is passed on no more may take to see the end; core's lingering is as long.
-const LINGER: Duration = Duration::from_secs(2);
-
-/// The bytes that are thrown away then, at most.
-const DISCARDED: u64 = 256 * 1024;
