@@ -29,7 +29,7 @@ use crate::{
     session::{EndOfInput, Session},
     timers::clock,
     topic::Turn,
-    transport::{Change, State},
+    transport::{Change, Finish, State},
     work::BoxFuture,
 };
 
@@ -209,11 +209,16 @@ impl<P: Protocol> Driver<P> {
                     self.phase = Phase::Shutdown;
                     return Ok(true);
                 }
-                Ok(progress || self.overdue(cx, Deadline::Close)?)
+                let heard = self.discard_of_child(cx);
+                if heard || !progress {
+                    self.overdue(cx, Deadline::Close)?;
+                }
+                Ok(progress || heard)
             }
             Phase::Shutdown => {
+                let told = self.session().transport.finish == Finish::Done;
                 // A peer that is gone cannot be told; that is no failure now.
-                if Pin::new(&mut self.stream).poll_shutdown(cx).is_pending() {
+                if !told && Pin::new(&mut self.stream).poll_shutdown(cx).is_pending() {
                     return self.overdue(cx, Deadline::Close);
                 }
                 self.phase = Phase::Exit;
@@ -221,7 +226,9 @@ impl<P: Protocol> Driver<P> {
             }
             Phase::Exit => {
                 let Poll::Ready(status) = self.stream.poll_exit(cx) else {
-                    return self.overdue(cx, Deadline::Close);
+                    // One that never ends to speak is late all the same.
+                    self.overdue(cx, Deadline::Close)?;
+                    return Ok(self.discard_of_child(cx));
                 };
                 if let Some(status) = status {
                     return Err(Stop::Now(self.reason(Some(status))));
@@ -259,6 +266,7 @@ impl<P: Protocol> Driver<P> {
         session.throttle();
         progress |= self.flush(cx)?;
         progress |= self.session().unthrottle()?;
+        progress |= self.finish_side(cx)?;
         progress |= self.change()?;
         if self.session().transport.state == State::Closing && matches!(self.phase, Phase::Open) {
             self.begin_close()?;
@@ -343,11 +351,42 @@ impl<P: Protocol> Driver<P> {
         Ok(written > 0 && sending)
     }
 
+    /// Ends our side of the stream, if that was asked and all has left; true
+    /// when it has ended.
+    fn finish_side(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        let session = self.session.as_mut().expect("not polled after its end");
+        if self.unflushed || !session.is_to_finish() {
+            session.close_if_over();
+            return Ok(false);
+        }
+        match Pin::new(&mut self.stream).poll_shutdown(cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(result) => {
+                result?;
+                session.transport.finish = Finish::Done;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Reads and throws away what a child process still says while we close: it
+    /// could not come to its end with nobody to take that. True if there was
+    /// something.
+    fn discard_of_child(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.stream.is_child() {
+            return false;
+        }
+        let mut scratch = [0; 4096];
+        let mut buffer = ReadBuf::new(&mut scratch);
+        let read = tokio::io::AsyncRead::poll_read(Pin::new(&mut self.stream), cx, &mut buffer);
+        matches!(read, Poll::Ready(Ok(()))) && !buffer.filled().is_empty()
+    }
+
     /// Begins an upgrade or a hand-over that was asked for, once all has left.
     fn change(&mut self) -> Result<bool, Stop> {
         let session = self.session.as_mut().expect("not polled after its end");
         let t = &mut session.transport;
-        let asked = t.change.is_some() && t.state == State::Open;
+        let asked = t.change.is_some() && t.state == State::Open && t.finish != Finish::Asked;
         if !asked || self.unflushed || !session.is_flushed() {
             return Ok(false);
         }

@@ -106,7 +106,9 @@ pub trait Protocol: Sized + Send + 'static {
     }
 
     /// The peer sends no more, and all it sent has been offered to `received`.
-    /// By default the connection closes once what was written is flushed.
+    /// By default the connection closes once what was written is flushed. One
+    /// that does not close may go on writing; to end our own side first, see
+    /// [`Transport::finish`].
     ///
     /// # Errors
     /// An error ends the connection.
@@ -253,6 +255,9 @@ pub enum Violation {
     /// [`Transport::receive_into`] was to receive.
     #[error("the stream ended {0} bytes before the end of what was announced")]
     Short(u64),
+    /// The protocol wrote after [`Transport::finish`]. The program is at fault.
+    #[error("written after our side was finished")]
+    Finished,
     /// This subscriber did not keep up with its [`Topic`](crate::Topic).
     #[error("{0} bytes behind its topic, and that is the limit")]
     Behind(usize),

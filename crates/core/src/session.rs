@@ -9,7 +9,11 @@ use std::{
     time::Instant,
 };
 
-use crate::{Closed, Input, Protocol, Result, Transport, Violation, topic::Turn, transport::State};
+use crate::{
+    Closed, Input, Protocol, Result, Transport, Violation,
+    topic::Turn,
+    transport::{Finish, State},
+};
 
 /// Messages taken in one turn, so that a busy inbox does not starve the rest.
 ///
@@ -55,20 +59,23 @@ impl<P: Protocol> Session<P> {
     }
 
     pub(crate) fn connected(&mut self) -> Result {
-        self.protocol.connected(&mut self.transport)
+        self.protocol.connected(&mut self.transport)?;
+        self.check_finish()
     }
 
     pub(crate) fn draining(&mut self) -> Result {
         if self.transport.state == State::Open {
             self.transport.look_again = true;
             self.protocol.draining(&mut self.transport)?;
+            self.check_finish()?;
         }
         Ok(())
     }
 
     pub(crate) fn upgraded(&mut self) -> Result {
         self.transport.look_again = true;
-        self.protocol.upgraded(&mut self.transport)
+        self.protocol.upgraded(&mut self.transport)?;
+        self.check_finish()
     }
 
     /// Offers unread input, and then its end, for as long as the protocol
@@ -83,6 +90,7 @@ impl<P: Protocol> Session<P> {
             let before = self.input.len();
             self.protocol
                 .received(&mut self.transport, &mut self.input)?;
+            self.check_finish()?;
             called = true;
             // Whatever it asked for: one that took nothing would be asked the
             // same again, for ever.
@@ -93,6 +101,7 @@ impl<P: Protocol> Session<P> {
             // A last request without its end is offered once more.
             self.transport.look_again = true;
             self.protocol.half_closed(&mut self.transport)?;
+            self.check_finish()?;
             called = true;
         }
         if self.input.len() >= self.transport.limits.unread
@@ -147,7 +156,8 @@ impl<P: Protocol> Session<P> {
 
     pub(crate) fn message(&mut self, message: P::Message) -> Result {
         self.transport.look_again = true;
-        self.protocol.message(&mut self.transport, message)
+        self.protocol.message(&mut self.transport, message)?;
+        self.check_finish()
     }
 
     /// Moves streamed bodies, both ways. True if a callback was called, or
@@ -211,6 +221,7 @@ impl<P: Protocol> Session<P> {
             };
             self.transport.look_again = true;
             self.protocol.timeout(&mut self.transport, which)?;
+            self.check_finish()?;
             called = true;
         }
         Ok(called)
@@ -231,6 +242,7 @@ impl<P: Protocol> Session<P> {
         if t.state == State::Open {
             t.look_again = true;
             self.protocol.writable(t)?;
+            self.check_finish()?;
         }
         Ok(true)
     }
@@ -247,6 +259,36 @@ impl<P: Protocol> Session<P> {
     pub(crate) fn is_flushed(&self) -> bool {
         self.transport.out.is_empty()
             && self.transport.flow.as_ref().is_none_or(|f| !f.is_sending())
+    }
+
+    /// Fails if the callback that was just called wrote after our side was
+    /// finished.
+    #[inline]
+    fn check_finish(&self) -> Result {
+        let t = &self.transport;
+        match t.finish == Finish::Broken && t.state != State::Aborting {
+            true => Err(Box::new(Violation::Finished)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether it is time to end our side: that was asked, and all has left.
+    pub(crate) fn is_to_finish(&self) -> bool {
+        self.transport.finish == Finish::Asked
+            && self.transport.state == State::Open
+            && self.is_flushed()
+    }
+
+    /// Closes when both sides have ended: nothing can come or go any more.
+    pub(crate) fn close_if_over(&mut self) {
+        let t = &mut self.transport;
+        if t.finish == Finish::Done
+            && self.end == EndOfInput::Told
+            && !t.look_again
+            && t.change.is_none()
+        {
+            t.close();
+        }
     }
 
     /// Lets nothing more come in: it closes, and only what was written is of

@@ -72,6 +72,11 @@ impl Stream {
         }
     }
 
+    /// Whether a process is at the other end.
+    pub(crate) fn is_child(&self) -> bool {
+        matches!(self.0, Kind::Child(_))
+    }
+
     /// How the process at the other end ended, once it has; for others, none.
     pub(crate) fn poll_exit(&mut self, cx: &mut Context<'_>) -> Poll<Option<ExitStatus>> {
         match &mut self.0 {

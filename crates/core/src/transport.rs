@@ -26,6 +26,7 @@ use crate::{
 pub struct Transport<P: Protocol> {
     pub(crate) out: Output,
     pub(crate) state: State,
+    pub(crate) finish: Finish,
     pub(crate) paused: bool,
     /// Past the high mark, and not yet back at the low one.
     pub(crate) throttled: bool,
@@ -48,6 +49,18 @@ pub(crate) enum State {
     Aborting,
 }
 
+/// How far the end of our own side has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Finish {
+    No,
+    /// Once what was written has left.
+    Asked,
+    /// Asked, and then something was written.
+    Broken,
+    /// The peer is told.
+    Done,
+}
+
 /// What is to become of the stream once what was written has left.
 pub(crate) enum Change {
     Upgrade(Box<dyn FnOnce(Stream) -> BoxFuture<'static, io::Result<Stream>> + Send>),
@@ -59,6 +72,7 @@ impl<P: Protocol> Transport<P> {
         Self {
             out: Output::default(),
             state: State::Open,
+            finish: Finish::No,
             paused: false,
             throttled: false,
             look_again: false,
@@ -78,8 +92,13 @@ impl<P: Protocol> Transport<P> {
     ///
     /// There is no need to check [`is_writable`](Self::is_writable) for an
     /// answer of ordinary size: while much waits, nothing more is asked of us.
+    ///
+    /// What is written after [`finish`](Self::finish) goes nowhere, and the
+    /// connection fails.
     pub fn write(&mut self, data: impl Payload) {
-        if let Some(tail) = self.flow.as_mut().and_then(|f| f.tail()) {
+        if self.finish != Finish::No {
+            self.finish = Finish::Broken;
+        } else if let Some(tail) = self.flow.as_mut().and_then(|f| f.tail()) {
             tail.put(data);
         } else {
             self.out.put(data);
@@ -97,6 +116,10 @@ impl<P: Protocol> Transport<P> {
         body: impl futures_util::Stream<Item = io::Result<Bytes>> + Send + 'static,
         done: P::Message,
     ) {
+        if self.finish != Finish::No {
+            self.finish = Finish::Broken;
+            return;
+        }
         self.flow().send(Box::pin(body), done);
     }
 
@@ -161,6 +184,58 @@ impl<P: Protocol> Transport<P> {
         self.paused
     }
 
+    /// Ends our side of the stream once what was written has left, bodies
+    /// included, and goes on receiving: the peer sees the end of its input
+    /// (over TCP and Unix sockets a shutdown for writing, over TLS a
+    /// close_notify as well, for a child process the end of its standard
+    /// input). Twisted's `loseWriteConnection`.
+    ///
+    /// Writing after that is an error of the program, and fails the connection
+    /// with [`Violation::Finished`](crate::Violation::Finished); ask
+    /// [`is_finished`](Self::is_finished) where it is not plain. When the peer
+    /// ends its side as well, and [`half_closed`](Protocol::half_closed) was
+    /// called, the connection is over.
+    ///
+    /// The idle limit goes on to hold. Some peers take the end of our side for
+    /// the end of the connection, and over TLS 1.2 they should (RFC 5246,
+    /// section 7.2.1).
+    ///
+    /// ```
+    /// # use ropewalk_core::{Input, Protocol, Result, Transport, testing::Rig};
+    /// /// Asks one question, says that it was all, and takes what comes.
+    /// #[derive(Default)]
+    /// struct Whois { answer: String }
+    ///
+    /// impl Protocol for Whois {
+    ///     type Message = ();
+    ///     type Timer = ();
+    ///     fn connected(&mut self, t: &mut Transport<Self>) -> Result {
+    ///         t.write("example.org\r\n");
+    ///         t.finish();
+    ///         Ok(())
+    ///     }
+    ///     fn received(&mut self, _: &mut Transport<Self>, data: &mut Input) -> Result {
+    ///         self.answer += str::from_utf8(&data.take_all())?;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let mut rig = Rig::new(Whois::default());
+    /// assert!(rig.is_finished() && !rig.is_closed());
+    /// rig.receive("a name for examples").eof();
+    /// assert_eq!(rig.finish().answer, "a name for examples");
+    /// ```
+    pub fn finish(&mut self) {
+        if self.finish == Finish::No {
+            self.finish = Finish::Asked;
+        }
+    }
+
+    /// Whether [`finish`](Self::finish) was called: nothing more may be
+    /// written.
+    pub fn is_finished(&self) -> bool {
+        self.finish != Finish::No
+    }
+
     /// Closes once what was written has left, bodies included: no further
     /// callback but `closed`, and no more messages. A peer that takes none of
     /// it for [`Limits::close`](crate::Limits::close) is given up; one that is
@@ -172,7 +247,13 @@ impl<P: Protocol> Transport<P> {
     }
 
     /// Closes at once: what is unsent is thrown away and the peer is told by a
-    /// reset.
+    /// reset, over TCP and TLS (ECONNRESET there, [`Closed::Reset`] for a peer
+    /// that runs on this engine). Other transports have no such thing: over a
+    /// Unix socket and in memory the peer sees the end of the stream (on Linux
+    /// a reset over a Unix socket too, if we left input unread there), and a
+    /// child process is killed.
+    ///
+    /// [`Closed::Reset`]: crate::Closed::Reset
     pub fn abort(&mut self) {
         self.state = State::Aborting;
     }

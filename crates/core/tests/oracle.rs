@@ -14,7 +14,7 @@ use std::{
 
 use proptest::prelude::*;
 use ropewalk_core::{
-    Bytes, Closed, Connection, Handle, Input, Limits, Peer, Protocol, Result, Schemes,
+    Bytes, Closed, Connection, Handle, Input, Limits, Payload, Peer, Protocol, Result, Schemes,
     ServerEndpoint, ServerOptions, Transport, protocol,
     testing::{self, Rig},
 };
@@ -40,6 +40,8 @@ struct Everything {
     streamed: bool,
     stays_half_open: bool,
     fails_when_told: bool,
+    /// It writes though it has finished its side.
+    forgets: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -67,6 +69,7 @@ impl Everything {
             streamed: false,
             stays_half_open: false,
             fails_when_told: false,
+            forgets: false,
         }
     }
 
@@ -74,12 +77,18 @@ impl Everything {
         writeln!(self.log.lock().unwrap(), "{what}").unwrap();
     }
 
+    fn say(&self, t: &mut Transport<Self>, what: impl Payload) {
+        if self.forgets || !t.is_finished() {
+            t.write(what);
+        }
+    }
+
     fn obey(&mut self, t: &mut Transport<Self>, line: &str) -> Result {
         let (verb, number) = line.split_once(' ').unwrap_or((line, ""));
         let n: usize = number.parse().unwrap_or(1);
         match verb {
-            "echo" => t.write(format_args!("{line}\n")),
-            "big" => t.write(Bytes::from(vec![b'b'; n * 1000])),
+            "echo" => self.say(t, format_args!("{line}\n")),
+            "big" => self.say(t, Bytes::from(vec![b'b'; n * 1000])),
             "defer" => {
                 t.pause();
                 t.defer(async { Message::Done("deferred") });
@@ -100,6 +109,7 @@ impl Everything {
                 t.pause();
                 t.set_timer(Timer::Resume, Duration::from_millis(n as u64));
             }
+            "stream" if t.is_finished() && !self.forgets => {}
             "stream" => {
                 self.streamed = true;
                 let pieces = (0..n).map(|i| Ok(Bytes::from(vec![b"0123456789"[i % 10]; 7000])));
@@ -123,6 +133,8 @@ impl Everything {
                     std::future::ready(Ok(()))
                 });
             }
+            "fin" => t.finish(),
+            "forget" => self.forgets = true,
             "half" => self.stays_half_open = true,
             "grim" => self.fails_when_told = true,
             "close" => t.close(),
@@ -158,7 +170,7 @@ impl Protocol for Everything {
             }
             Err(_) => {
                 self.note(format_args!("too long"));
-                t.write(format_args!("too long\n"));
+                self.say(t, "too long\n");
                 assert!(data.len() < before, "it is gone");
                 Ok(())
             }
@@ -174,7 +186,7 @@ impl Protocol for Everything {
             message => self.note(format_args!("message {message:?}")),
         }
         match message {
-            Message::Say(n) => t.write([n]),
+            Message::Say(n) => self.say(t, [n]),
             Message::Open => {
                 if let Some(gate) = self.gate.take() {
                     let _ = gate.send(());
@@ -182,7 +194,7 @@ impl Protocol for Everything {
             }
             Message::Close => t.close(),
             Message::Done(_) => t.resume(),
-            Message::Body(..) => t.write("taken\n"),
+            Message::Body(..) => self.say(t, "taken\n"),
         }
         Ok(())
     }
@@ -190,7 +202,7 @@ impl Protocol for Everything {
     fn timeout(&mut self, t: &mut Transport<Self>, which: Timer) -> Result {
         self.note(format_args!("timeout {which:?}"));
         match which {
-            Timer::Tick => t.write("tick\n"),
+            Timer::Tick => self.say(t, "tick\n"),
             Timer::Resume => t.resume(),
             Timer::Fail => return Err("exploded".into()),
         }
@@ -207,14 +219,14 @@ impl Protocol for Everything {
 
     fn upgraded(&mut self, t: &mut Transport<Self>) -> Result {
         self.note(format_args!("upgraded"));
-        t.write("upgraded\n");
+        self.say(t, "upgraded\n");
         Ok(())
     }
 
     fn half_closed(&mut self, t: &mut Transport<Self>) -> Result {
         self.note(format_args!("half_closed"));
         if self.stays_half_open && self.handle.is_some() {
-            t.write("go on\n");
+            self.say(t, "go on\n");
         } else {
             t.close();
         }
@@ -226,7 +238,7 @@ impl Protocol for Everything {
         if self.fails_when_told {
             return Err("not now".into());
         }
-        t.write("bye\n");
+        self.say(t, "bye\n");
         t.close();
         Ok(())
     }
@@ -413,6 +425,8 @@ fn line() -> impl Strategy<Value = String> {
         2 => (0..40_u32).prop_map(|n| format!("take {n}")),
         1 => Just("upgrade".to_owned()),
         1 => Just("half".to_owned()),
+        1 => Just("fin".to_owned()),
+        1 => Just("forget".to_owned()),
         1 => Just("grim".to_owned()),
         1 => "echo [a-z]{60,90}",
         1 => prop_oneof![

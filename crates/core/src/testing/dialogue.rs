@@ -26,7 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// `C:` lines are the client's and `S:` lines the server's; each ends in
 /// CR LF, which a `\` at the end takes away. `\r`, `\n`, `\t`, `\\` and `\xHH`
 /// stand for themselves. `(30s)` or `(100ms)` lets time pass, `(eof)` ends the
-/// other side, and `(closed)` says that ours is over.
+/// other side, `(finished)` says that ours has ended its sending side and goes on
+/// receiving, and `(closed)` that it is over. Over a stream, where no peer can
+/// tell these two apart, both wait for the end of what we send.
 ///
 /// A transcript may be indented as a whole, as in `expect![[…]]`.
 ///
@@ -59,13 +61,16 @@ enum Step {
     Ours { bytes: Vec<u8> },
     Wait { text: String, time: Duration },
     End,
+    Finished,
     Closed,
     Comment(String),
 }
 
 /// A line of a transcript that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {text:?} is none of `C: …`, `S: …`, `(30s)`, `(eof)`, `(closed)`, `# …`")]
+#[error(
+    "line {line}: {text:?} is none of `C: …`, `S: …`, `(30s)`, `(eof)`, `(finished)`, `(closed)`, `# …`"
+)]
 pub struct DialogueError {
     /// The line's number, from 1.
     pub line: usize,
@@ -118,8 +123,9 @@ impl Dialogue {
     /// Runs it on a rig; returns what was really said.
     pub fn over_rig<P: Protocol>(&self, rig: &mut Rig<P>) -> String {
         let mut out = Said::new(self.ours);
-        let mut told = false;
+        let mut told = Told::Nothing;
         out.ours(&rig.sent());
+        out.end(rig, &mut told);
         for step in &self.steps {
             match step {
                 Step::Theirs { text, bytes } => {
@@ -135,13 +141,10 @@ impl Dialogue {
                     rig.eof();
                 }
                 Step::Comment(text) => out.line(text),
-                Step::Ours { .. } | Step::Closed => continue,
+                Step::Ours { .. } | Step::Finished | Step::Closed => continue,
             }
             out.ours(&rig.sent());
-            if rig.is_closed() && !told {
-                told = true;
-                out.line("(closed)");
-            }
+            out.end(rig, &mut told);
         }
         out.text
     }
@@ -188,18 +191,29 @@ impl Dialogue {
                     let _ = timeout(PATIENCE, part.read_to_end(&mut heard)).await;
                     out.ours(&heard);
                 }
-                Step::Closed => {
+                Step::Finished | Step::Closed => {
                     let mut rest = Vec::new();
                     let ended = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
                     out.ours(&rest);
                     if ended.is_ok() {
-                        out.line("(closed)");
+                        out.line(match step {
+                            Step::Finished => "(finished)",
+                            _ => "(closed)",
+                        });
                     }
                 }
             }
         }
         Ok(out.text)
     }
+}
+
+/// How much of our end a transcript has told.
+#[derive(PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Finished,
+    Closed,
 }
 
 /// A transcript as it grows.
@@ -219,6 +233,17 @@ impl Said {
     fn line(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
+    }
+
+    /// Says, once each, that our side has ended.
+    fn end<P: Protocol>(&mut self, rig: &Rig<P>, told: &mut Told) {
+        if rig.is_closed() && *told != Told::Closed {
+            *told = Told::Closed;
+            self.line("(closed)");
+        } else if rig.is_finished() && *told == Told::Nothing {
+            *told = Told::Finished;
+            self.line("(finished)");
+        }
     }
 
     fn ours(&mut self, mut bytes: &[u8]) {
@@ -241,6 +266,7 @@ fn parse_line(line: &str, ours: char) -> Option<Step> {
     }
     match line {
         "(eof)" => return Some(Step::End),
+        "(finished)" => return Some(Step::Finished),
         "(closed)" => return Some(Step::Closed),
         _ => {}
     }

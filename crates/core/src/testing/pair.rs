@@ -99,10 +99,10 @@ impl<C: Protocol, S: Protocol> Pair<C, S> {
                 continue;
             }
             let cut = self.left == 0;
-            if !self.server_told && (cut || self.client.is_closed()) {
+            if !self.server_told && (cut || self.client.is_finished()) {
                 self.server_told = true;
                 self.server.eof();
-            } else if !self.client_told && (cut || self.server.is_closed()) {
+            } else if !self.client_told && (cut || self.server.is_finished()) {
                 self.client_told = true;
                 self.client.eof();
             } else {

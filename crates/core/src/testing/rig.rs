@@ -13,7 +13,7 @@ use crate::{
     registry::Entry,
     session::{EndOfInput, Session},
     topic::Turn,
-    transport::{Change, State},
+    transport::{Change, Finish, State},
 };
 
 /// Turns that a step may take; a body of many gigabytes takes fewer.
@@ -191,6 +191,12 @@ impl<P: Protocol> Rig<P> {
         self
     }
 
+    /// Whether our side of the stream has ended, by
+    /// [`Transport::finish`](crate::Transport::finish) or with the connection.
+    pub fn is_finished(&self) -> bool {
+        self.is_closed() || self.session.transport.finish == Finish::Done
+    }
+
     /// Whether the connection is over.
     pub fn is_closed(&self) -> bool {
         self.closed.is_some()
@@ -303,6 +309,12 @@ impl<P: Protocol> Rig<P> {
         match self.session.unthrottle() {
             Ok(more) => progress |= more,
             Err(error) => self.note(Err(error)),
+        }
+        if self.session.is_to_finish() {
+            self.session.transport.finish = Finish::Done;
+            progress = true;
+        } else {
+            self.session.close_if_over();
         }
         progress |= self.change();
         if self.session.transport.state == State::Closing && self.session.is_flushed() {
