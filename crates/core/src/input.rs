@@ -5,7 +5,10 @@ use std::{fmt, ops::Deref};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio_util::codec::Decoder;
 
-use crate::buffer::{CHUNK, give_back, lend};
+use crate::{
+    FrameError, Frames, Framing,
+    buffer::{CHUNK, give_back, lend},
+};
 
 /// Pieces below this are copied: a kept slice of a read buffer would pin all
 /// of its 64 KiB.
@@ -18,6 +21,42 @@ const ROOM: usize = CHUNK / 4;
 ///
 /// It reads as a slice and as a [`Buf`]. What a callback leaves is there at
 /// the next one, with more behind it.
+///
+/// Each way of reading takes up where the last one ended, so a protocol changes
+/// between lines and raw bytes as it likes:
+///
+/// ```
+/// use ropewalk_core::{Input, Protocol, Result, Transport, testing::Rig};
+///
+/// /// Reads lines, and behind each `DATA n` as many bytes as that says.
+/// #[derive(Default)]
+/// struct Store { missing: usize, stored: Vec<u8> }
+///
+/// impl Protocol for Store {
+///     type Message = ();
+///     type Timer = ();
+///     fn received(&mut self, t: &mut Transport<Self>, data: &mut Input) -> Result {
+///         loop {
+///             if self.missing > 0 {
+///                 let here = data.take(data.len().min(self.missing));
+///                 self.missing -= here.len();
+///                 self.stored.extend_from_slice(&here);
+///                 if self.missing > 0 { return Ok(()) }
+///                 t.write("stored\r\n");
+///             }
+///             match data.line(100)? {
+///                 Some([b'D', b'A', b'T', b'A', b' ', n @ ..]) => self.missing = str::from_utf8(n)?.parse()?,
+///                 Some(_) => t.write("what?\r\n"),
+///                 None => return Ok(()),
+///             }
+///         }
+///     }
+/// }
+/// let mut rig = Rig::new(Store::default());
+/// rig.receive_bytewise("hello\r\nDATA 5\r\na\r\nbcnoop\r\n");
+/// assert_eq!(rig.sent_text(), "what?\r\nstored\r\nwhat?\r\n");
+/// assert_eq!(rig.protocol().stored, b"a\r\nbc");
+/// ```
 #[derive(Default)]
 pub struct Input {
     buffer: BytesMut,
@@ -77,6 +116,57 @@ impl Input {
             scanned: &mut self.scanned,
             skipping: &mut self.skipping,
             limit,
+        }
+    }
+
+    /// The next whole message of a stream of counted ones; `None` if it is not
+    /// all there. It is lent, not copied.
+    ///
+    /// A message that is waited for stays unread until it is whole, so `limit`
+    /// should be below [`Limits::unread`](crate::Limits::unread), less the
+    /// length before it; larger ones are for
+    /// [`Transport::receive_into`](crate::Transport::receive_into).
+    ///
+    /// # Errors
+    /// [`FrameError`], for a message of more than `limit` bytes as soon as its
+    /// length is here, and for what is no frame. The connection should end: the
+    /// input stays as it is, and another call fails the same.
+    pub fn frame(&mut self, framing: Framing, limit: usize) -> Result<Option<&[u8]>, FrameError> {
+        self.frames(framing, limit).next().transpose()
+    }
+
+    /// The whole messages that are here, each as by [`frame`](Self::frame).
+    /// Those not asked for stay unread; after an error there are no more.
+    ///
+    /// ```
+    /// use ropewalk_core::{Framing, Input, Protocol, Result, Transport, testing::Rig};
+    ///
+    /// /// Answers netstrings with netstrings.
+    /// struct Shout;
+    /// impl Protocol for Shout {
+    ///     type Message = ();
+    ///     type Timer = ();
+    ///     fn received(&mut self, t: &mut Transport<Self>, data: &mut Input) -> Result {
+    ///         for word in data.frames(Framing::Netstring, 1000) {
+    ///             t.write(Framing::Netstring.frame(word?.to_ascii_uppercase())?);
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let mut rig = Rig::new(Shout);
+    /// rig.receive("5:hello,2:yo,1001:");
+    /// assert_eq!(rig.sent(), b"5:HELLO,2:YO,");
+    /// assert!(rig.is_closed(), "longer than it takes");
+    /// ```
+    #[inline]
+    pub fn frames(&mut self, framing: Framing, limit: usize) -> Frames<'_> {
+        Frames {
+            buffer: &self.buffer,
+            start: &mut self.start,
+            scanned: &mut self.scanned,
+            framing,
+            limit,
+            failed: false,
         }
     }
 

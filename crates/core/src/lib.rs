@@ -123,7 +123,7 @@
 //! | Twisted | here |
 //! | --- | --- |
 //! | `Protocol.connectionMade`, `dataReceived`, `connectionLost` | [`Protocol::connected`], [`received`](Protocol::received), [`closed`](Protocol::closed) |
-//! | `IHalfCloseableProtocol.readConnectionLost` | [`Protocol::half_closed`] |
+//! | `IHalfCloseableProtocol.readConnectionLost`, `loseWriteConnection` | [`Protocol::half_closed`], [`Transport::finish`] |
 //! | `Factory.buildProtocol`, `Factory.forProtocol(Echo)` | [`Factory::build`], [`each::<Echo>()`](each) |
 //! | `transport.write`, `loseConnection`, `abortConnection` | [`Transport::write`], [`close`](Transport::close), [`abort`](Transport::abort) |
 //! | `transport.getPeer()`, `getHost()` | [`Transport::peer`], [`local`](Transport::local) |
@@ -134,7 +134,8 @@
 //! | a `Deferred` whose callback writes | [`Transport::defer`], whose output comes back in [`message`](Protocol::message) |
 //! | `reactor.callFromThread(proto.send, x)` | [`Transport::handle`] and [`Handle::send`] |
 //! | a list of protocols on the factory to write to | [`Topic`], [`Transport::subscribe`] |
-//! | `LineReceiver`, `NetstringReceiver`, `Int32StringReceiver` | [`Input::lines`], [`Input::decode`] with any codec |
+//! | `LineReceiver`, `setRawMode` | [`Input::lines`] and [`Input::line`]; [`Input::take`] at any time |
+//! | `NetstringReceiver`, `Int8/16/32StringReceiver`, `sendString` | [`Input::frames`], [`Framing::frame`]; [`Input::decode`] with any codec |
 //! | `serverFromString`, `clientFromString` | [`ServerEndpoint`], [`ClientEndpoint`], by `parse()` |
 //! | an endpoint parser plugin | [`Scheme`], [`Schemes::add`] |
 //! | `endpoint.listen(factory)`, `endpoint.connect(factory)` | [`ServerEndpoint::listen`], [`ClientEndpoint::start`] |
@@ -161,6 +162,7 @@ mod datagram;
 mod driver;
 pub mod endpoint;
 mod flow;
+mod framing;
 mod handler;
 mod input;
 mod limits;
@@ -193,6 +195,7 @@ pub use client::Client;
 pub use connection::Connection;
 pub use datagram::{DatagramProtocol, DatagramServer, DatagramTransport, Datagrams, DatagramsIter};
 pub use endpoint::{ClientEndpoint, ServerEndpoint};
+pub use framing::{Frame, FrameError, Frames, Framing};
 pub use handler::{Factory, Handler, Layer, each, factory, protocol};
 pub use input::{Input, Line, Lines, TooLong};
 pub use limits::Limits;

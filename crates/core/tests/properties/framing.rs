@@ -3,9 +3,9 @@
 //! of its corpus include this file.
 
 use ropewalk_core::testing::Rig;
-use ropewalk_core::{Input, Protocol, Result, Transport};
+use ropewalk_core::{Framing, Input, Protocol, Result, Transport};
 
-/// The first byte says how it is read, the second how long a line may be, and
+/// The first byte says how it is read, the second how long a line or frame may be, and
 /// the rest is what comes.
 pub(crate) fn check(data: &[u8]) {
     let [how, limit, bytes @ ..] = data else {
@@ -52,7 +52,26 @@ impl Protocol for Reader {
     type Message = ();
     type Timer = ();
 
-    fn received(&mut self, _: &mut Transport<Self>, data: &mut Input) -> Result {
+    fn received(&mut self, t: &mut Transport<Self>, data: &mut Input) -> Result {
+        let counted = match self.how {
+            4 => Some(Framing::Netstring),
+            5 => Some(Framing::Length8),
+            6 => Some(Framing::Length16),
+            7 => Some(Framing::Length32),
+            _ => None,
+        };
+        if let Some(framing) = counted {
+            for frame in data.frames(framing, self.limit) {
+                let Ok(frame) = frame else {
+                    self.frames.push(REFUSED.into());
+                    t.close();
+                    break;
+                };
+                assert!(frame.len() <= self.limit);
+                self.frames.push(frame.to_vec());
+            }
+            return Ok(());
+        }
         match self.how % 4 {
             0 => {
                 for line in data.lines(self.limit) {
