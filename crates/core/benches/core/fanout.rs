@@ -57,7 +57,7 @@ impl Protocol for Hub {
     }
 }
 
-const OURS: Side = Side {
+pub(crate) const OURS: Side = Side {
     name: "ropewalk, Topic",
     serve: |told| {
         let topic = Topic::new();
@@ -164,9 +164,9 @@ struct Tally {
 }
 
 /// Lines published at a time.
-struct Bursts(usize);
+pub(crate) struct Bursts(pub(crate) usize);
 
-struct Clients {
+pub(crate) struct Clients {
     publisher: TcpStream,
     tally: Arc<Tally>,
 }

@@ -23,8 +23,8 @@ use crate::{
 };
 
 /// An exchange, and what is held open after it.
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Wire {
@@ -108,19 +108,22 @@ fn line(wire: &str, peer: &'static str, ours: f64, theirs: f64, target: Target) 
     }
 }
 
-struct Certificate {
-    server: Arc<ServerConfig>,
-    client: Arc<ClientConfig>,
+pub(crate) struct Certificate {
+    pub(crate) server: Arc<ServerConfig>,
+    pub(crate) client: Arc<ClientConfig>,
+    /// Chain and key, as files have them.
+    pub(crate) pem: String,
 }
 
 /// Made once, so that all sides have the same.
-static CERTIFICATE: LazyLock<Certificate> = LazyLock::new(|| {
+pub(crate) static CERTIFICATE: LazyLock<Certificate> = LazyLock::new(|| {
     let ca = TestCa::new().unwrap();
     let (chain, key) = ca.issue(&["localhost"]).unwrap();
     let (server, client) = configs(&chain, &key, ca.pem());
     Certificate {
         server: Arc::new(server),
         client: Arc::new(client),
+        pem: chain + &key,
     }
 });
 

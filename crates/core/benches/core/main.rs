@@ -20,6 +20,7 @@
 mod compare;
 mod echo;
 mod fanout;
+mod forward;
 mod idle;
 mod meter;
 mod record;
@@ -34,12 +35,13 @@ use ropewalk_core::raise_open_files;
 
 type Row = (&'static str, fn(&Options) -> Vec<Line>);
 
-const ROWS: [Row; 5] = [
+const ROWS: [Row; 6] = [
     ("echo-small", echo::small),
     ("echo-large", echo::large),
     ("lines", echo::lines),
     ("idle", idle::idle),
     ("fanout", fanout::fanout),
+    ("forward", forward::forwards),
 ];
 
 /// Those whose versions matter.

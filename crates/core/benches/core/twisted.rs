@@ -1,4 +1,4 @@
-//! Twisted's echo server, in a process of its own.
+//! Twisted's echo server and its publisher, each in a process of its own.
 //!
 //! It is asked for by `--twisted`, since it installs Twisted with pip, into a
 //! virtual environment under `target`.
@@ -11,31 +11,56 @@ use std::{
 };
 
 use crate::{
-    compare::compare_servers,
-    echo::{Echoes, OURS, cpu_line},
-    report::{Line, Options, Spread, Target, print_samples},
+    compare::{Load, compare_servers},
+    echo::{self, Echoes, cpu_line},
+    fanout::{self, Bursts},
+    report::{Line, Options, Sample, Spread, Target, print_samples},
     side::{Running, Side},
 };
 
 const VERSION: &str = "26.10.0";
 
 /// As its documentation has it, with Nagle's algorithm off as on our side.
-const PROGRAM: &str = r#"
-from twisted.internet import protocol, reactor
-class Echo(protocol.Protocol):
+const ECHO: &str = r#"
+from twisted.internet import protocol
+class Server(protocol.Protocol):
     def connectionMade(self):
         self.transport.setTcpNoDelay(True)
     def dataReceived(self, data):
         self.transport.write(data)
-factory = protocol.Factory.forProtocol(Echo)
-port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+"#;
+
+/// The same for lines to all who asked for them.
+const PUBLISHER: &str = r#"
+from twisted.protocols import basic
+subscribers = set()
+class Server(basic.LineOnlyReceiver):
+    delimiter = b"\n"
+    def connectionMade(self):
+        self.transport.setTcpNoDelay(True)
+    def lineReceived(self, line):
+        if line == b"SUB":
+            subscribers.add(self)
+            self.sendLine(b"OK")
+        else:
+            for subscriber in subscribers:
+                subscriber.sendLine(line)
+    def connectionLost(self, reason):
+        subscribers.discard(self)
+"#;
+
+const SERVE: &str = r#"
+from twisted.internet import protocol, reactor
+port = reactor.listenTCP(0, protocol.Factory.forProtocol(Server), interface="127.0.0.1")
 print(port.getHost().port, flush=True)
 reactor.run()
 "#;
 
-/// The small echo again. Clients cost more than our server, so the ratio of
-/// requests understates that of the servers; the processor time has its own
-/// line.
+const PEER: &str = "Twisted, epoll reactor";
+
+/// The small echo and the bursts again. Clients cost more than our server, so
+/// the ratios of rates understate those of the servers; the processor time has
+/// lines of its own.
 pub(crate) fn twisted(options: &Options) -> Vec<Line> {
     let python = match install() {
         Ok(python) => python,
@@ -44,9 +69,9 @@ pub(crate) fn twisted(options: &Options) -> Vec<Line> {
             return Vec::new();
         }
     };
-    let theirs = || {
+    let run = |program: &str| {
         let child = Command::new(&python)
-            .args(["-c", PROGRAM])
+            .args(["-c", &(program.to_owned() + SERVE)])
             .stdout(Stdio::piped())
             .spawn();
         let mut child = child.unwrap();
@@ -56,31 +81,75 @@ pub(crate) fn twisted(options: &Options) -> Vec<Line> {
         let port: u16 = port.trim().parse().unwrap();
         Running::process(child, ([127, 0, 0, 1], port).into())
     };
-    let ours = || OURS.start();
-    let servers: [&dyn Fn() -> Running; 2] = [&theirs, &ours];
-    let samples = compare_servers(&servers, &Echoes::SMALL, options);
+    let title = "echo of 64 B, 64 connections, against Twisted";
+    let echo = measure(title, &|| run(ECHO), &echo::OURS, &Echoes::SMALL, options);
+    let title = "fan-out in bursts of 100, against Twisted";
+    let fanout = measure(
+        title,
+        &|| run(PUBLISHER),
+        &fanout::OURS,
+        &Bursts(100),
+        options,
+    );
+    let [rate, cpu, deliveries, delivery_cpu] = [
+        "echo 64 B, 64 connections: requests",
+        "the same: server CPU a message",
+        "pub/sub, 1 to 500, bursts of 100 lines: deliveries",
+        "the same: server CPU a delivery",
+    ];
+    vec![
+        rate_line(rate, &echo, Target::AtLeast(20.0)),
+        cpu_line(cpu, PEER, &echo.ours, &echo.theirs, Target::None),
+        rate_line(deliveries, &fanout, Target::AtLeast(30.0)),
+        cpu_line(
+            delivery_cpu,
+            PEER,
+            &fanout.ours,
+            &fanout.theirs,
+            Target::None,
+        ),
+    ]
+}
+
+struct Measured {
+    ours: Vec<Sample>,
+    theirs: Vec<Sample>,
+}
+
+fn measure(
+    title: &str,
+    theirs: &dyn Fn() -> Running,
+    ours: &Side,
+    load: &impl Load,
+    options: &Options,
+) -> Measured {
+    let start = || ours.start();
+    let servers: [&dyn Fn() -> Running; 2] = [theirs, &start];
+    let mut samples = compare_servers(&servers, load, options);
     let twisted = Side {
         name: "Twisted",
-        ..OURS
+        ..*ours
     };
-    let title = "echo of 64 B, 64 connections, against Twisted";
-    print_samples(title, &[twisted, OURS], &samples);
-    let (theirs, ours) = (&samples[0], &samples[1]);
-    let rate = |samples: &[_]| {
-        let rate = Spread::of(samples.iter().map(|s: &crate::report::Sample| s.rate));
+    print_samples(title, &[twisted, ours.clone()], &samples);
+    let ours = samples.pop().unwrap_or_default();
+    let theirs = samples.pop().unwrap_or_default();
+    Measured { ours, theirs }
+}
+
+fn rate_line(what: &str, measured: &Measured, target: Target) -> Line {
+    let rate = |samples: &[Sample]| {
+        let rate = Spread::of(samples.iter().map(|s| s.rate));
         format!("{:.1} k/s", rate.median / 1000.0)
     };
-    let requests = Line {
-        what: "echo 64 B, 64 connections: requests".into(),
-        peer: "Twisted, epoll reactor",
+    let Measured { ours, theirs } = measured;
+    Line {
+        what: what.into(),
+        peer: PEER,
         ours: rate(ours),
         theirs: rate(theirs),
         ratio: Spread::of_ratios(ours, theirs, |s| s.rate),
-        target: Target::AtLeast(20.0),
-    };
-    let what = "the same: server CPU a message";
-    let cpu = cpu_line(what, "Twisted, epoll reactor", ours, theirs, Target::None);
-    vec![requests, cpu]
+        target,
+    }
 }
 
 /// Twisted in an environment of its own; says which Python has it.
