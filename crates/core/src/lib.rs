@@ -140,7 +140,7 @@
 //! | an endpoint parser plugin | [`Scheme`], [`Schemes::add`] |
 //! | `endpoint.listen(factory)`, `endpoint.connect(factory)` | [`ServerEndpoint::listen`], [`ClientEndpoint::start`] |
 //! | `DatagramProtocol` | [`DatagramProtocol`] |
-//! | `reactor.spawnProcess`, `ProcessProtocol`, `getProcessOutput` | [`process::Program`]: `spawn` with a protocol on its connection, `output` |
+//! | `reactor.spawnProcess`, `ProcessProtocol`, `getProcessOutput` | [`process::Command`]: `spawn` with a protocol on its connection, `output` |
 //! | `ThrottlingFactory`, `LimitTotalConnectionsFactory`, `LimitConnectionsByPeer` | [`Throttle`], [`Limits::connections`], [`Limits::per_peer`] |
 //! | `portforward.ProxyFactory` | [`relay`] |
 //! | `reactor.run()`, `task.react` | [`run`], [`serve`] |

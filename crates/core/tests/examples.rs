@@ -159,3 +159,13 @@ fn starttls() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stdout, b"250 open sesame\n");
 }
+
+#[test]
+fn process_pipe() {
+    let output = Example::command("process_pipe").output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "strand\nrope\nhemp\nthe process ended: exit status: 0\n"
+    );
+}

@@ -5,7 +5,7 @@ use std::{os::unix::process::ExitStatusExt, time::Duration};
 
 use ropewalk_core::{
     Closed, Connection, Error, Input, Protocol, Result, Transport,
-    process::{ProcessError, Program, SignalKind, Stderr, Terminal},
+    process::{Command, ProcessError, SignalKind, Stderr, Terminal},
     testing::{self, run_in_real_time},
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -13,8 +13,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 #[path = "common/log.rs"]
 mod log;
 
-fn shell(script: &str) -> Program {
-    Program::new("sh").args(["-c", script])
+fn shell(script: &str) -> Command {
+    Command::new("sh").args(["-c", script])
 }
 
 fn run(test: impl Future<Output = Result<(), Error>>) {
@@ -41,7 +41,7 @@ impl Protocol for Listener {
     }
 }
 
-async fn listen(program: &Program) -> (String, Closed) {
+async fn listen(program: &Command) -> (String, Closed) {
     let (_, connection) = program.spawn().unwrap();
     let (listener, closed) = connection.run(Listener::default()).await;
     (listener.0, closed)
@@ -78,7 +78,7 @@ fn what_it_gets_is_what_was_asked_for() {
         let said = program.output("").await?.text();
         let folder = folder.path().canonicalize()?;
         assert_eq!(said, format!("kept\n{}\ntwo words\n", folder.display()));
-        let bare = Program::new("/usr/bin/env").bare().env("ONLY", "this");
+        let bare = Command::new("/usr/bin/env").bare().env("ONLY", "this");
         assert_eq!(bare.output("").await?.text(), "ONLY=this\n");
         Ok(())
     });
@@ -119,7 +119,7 @@ fn its_errors_are_logged_line_by_line() {
 #[test]
 fn one_that_is_missing_is_named() {
     run(async {
-        let error = Program::new("/no/such/program").spawn().unwrap_err();
+        let error = Command::new("/no/such/program").spawn().unwrap_err();
         assert!(matches!(error, ProcessError::Start { .. }));
         let text = error.to_string();
         assert!(text.starts_with("cannot start program: "), "{text}");
@@ -130,7 +130,7 @@ fn one_that_is_missing_is_named() {
 #[test]
 fn one_that_says_too_much_or_never_ends_is_killed() {
     run(async {
-        let error = Program::new("yes").limit(100_000).output("").await;
+        let error = Command::new("yes").limit(100_000).output("").await;
         let error = error.unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -140,7 +140,7 @@ fn one_that_says_too_much_or_never_ends_is_killed() {
     });
     // Its deadline is of the runtime's clock; the program knows nothing of it.
     testing::run(async {
-        let patient = Program::new("sleep").arg("1000");
+        let patient = Command::new("sleep").arg("1000");
         let error = patient.deadline(Duration::from_secs(60)).output("").await;
         assert!(matches!(
             error.unwrap_err(),
@@ -153,9 +153,9 @@ fn one_that_says_too_much_or_never_ends_is_killed() {
 fn one_that_does_not_read_its_input_does_not_stall() {
     run(async {
         let input = vec![b'x'; 1024 * 1024];
-        let output = Program::new("true").output(input.clone()).await?;
+        let output = Command::new("true").output(input.clone()).await?;
         assert!(output.status.success());
-        let counted = Program::new("wc").arg("-c").output(input).await?;
+        let counted = Command::new("wc").arg("-c").output(input).await?;
         assert_eq!(counted.text().trim(), "1048576");
         Ok(())
     });
@@ -182,7 +182,7 @@ fn signals_reach_it_and_after_its_end_nobody() {
 #[test]
 fn many_wait_for_one_end() {
     run(async {
-        let (process, conn) = Program::new("cat").spawn()?;
+        let (process, conn) = Command::new("cat").spawn()?;
         let waiting: Vec<_> = (0..5)
             .map(|_| {
                 let process = process.clone();
@@ -202,7 +202,7 @@ fn many_wait_for_one_end() {
 #[test]
 fn terminate_asks_first() {
     run(async {
-        let (process, conn) = Program::new("sleep").arg("1000").spawn()?;
+        let (process, conn) = Command::new("sleep").arg("1000").spawn()?;
         let status = process.terminate(Duration::from_secs(60)).await;
         assert_eq!(status.signal(), Some(15));
         drop(conn);
@@ -331,7 +331,7 @@ fn a_terminal_that_is_dropped_hangs_up() {
 #[test]
 fn without_a_terminal_there_is_no_size() {
     run(async {
-        let (process, conn) = Program::new("cat").spawn()?;
+        let (process, conn) = Command::new("cat").spawn()?;
         assert!(process.resize(80, 24).is_err());
         drop(conn);
         assert!(process.exited().await.success());
@@ -341,6 +341,6 @@ fn without_a_terminal_there_is_no_size() {
 
 #[test]
 fn a_program_is_shown_as_a_shell_needs_it() {
-    let program = Program::new("grep").args(["two words", "it's", ""]);
+    let program = Command::new("grep").args(["two words", "it's", ""]);
     assert_eq!(program.to_string(), "grep 'two words' \"it's\" ''");
 }

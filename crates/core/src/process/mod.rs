@@ -3,16 +3,16 @@
 //!
 //! An `exec:` endpoint starts a command in one string. This is the same with
 //! everything that a string does not say: environment, folder, account, where
-//! the errors go, a terminal. [`Program::output`] runs one to its end, and a
+//! the errors go, a terminal. [`Command::output`] runs one to its end, and a
 //! [`Monitor`] keeps one running.
 //!
 //! No shell is involved anywhere; whoever wants one names it.
 //!
 //! ```
 //! # ropewalk_core::testing::run_in_real_time(async {
-//! use ropewalk_core::process::Program;
+//! use ropewalk_core::process::Command;
 //!
-//! let sorted = Program::new("sort").output("beta\nalpha\n").await?;
+//! let sorted = Command::new("sort").output("beta\nalpha\n").await?;
 //! assert_eq!(sorted.text(), "alpha\nbeta\n");
 //! # Ok::<(), ropewalk_core::Error>(())
 //! # }).unwrap();
@@ -96,7 +96,7 @@ pub enum Stderr {
 
 /// What to run, and how. Cheap to clone, and can be started again and again.
 #[derive(Clone, Debug)]
-pub struct Program {
+pub struct Command {
     program: OsString,
     args: Vec<OsString>,
     /// None takes a variable away.
@@ -111,7 +111,7 @@ pub struct Program {
     deadline: Option<Duration>,
 }
 
-impl Program {
+impl Command {
     /// A program, by its path or by a name that is looked for in `PATH`. It
     /// gets our environment, folder and account.
     pub fn new(program: impl Into<OsString>) -> Self {
@@ -321,7 +321,7 @@ impl Program {
 }
 
 /// The program and its arguments, as a shell would need them.
-impl fmt::Display for Program {
+impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = std::iter::once(&self.program).chain(&self.args);
         for (n, word) in words.enumerate() {
@@ -335,7 +335,7 @@ impl fmt::Display for Program {
     }
 }
 
-impl<S: AsRef<OsStr> + ?Sized> From<&S> for Program {
+impl<S: AsRef<OsStr> + ?Sized> From<&S> for Command {
     fn from(program: &S) -> Self {
         Self::new(program)
     }

@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ProcessError, Program};
+use super::{Command, ProcessError};
 
 /// Bytes taken of each stream, unless told otherwise.
 pub(super) const LIMIT: usize = 1024 * 1024;
@@ -33,7 +33,7 @@ impl Output {
     }
 }
 
-impl Program {
+impl Command {
     /// Runs it to its end with this as its standard input, and returns what it
     /// said; its standard error too, where that would be
     /// [inherited](super::Stderr::Inherit). It is killed if it says more than its

@@ -27,7 +27,7 @@ use crate::{
     Address, ClientEndpoint, Connection, Layer, Limits, Peer, ServerEndpoint, Stream,
     endpoint::Description,
     endpoint::{ClientSpec, ServerSpec},
-    process::Program,
+    process::Command,
     work::BoxFuture,
 };
 
@@ -168,7 +168,7 @@ impl Schemes {
             ClientSpec::Unix(unix) => unix::connect(unix).await.map(made).map_err(named),
             ClientSpec::Fd(number) => fd::connect(*number).map(made).map_err(named),
             ClientSpec::Exec(command) => {
-                let program = Program::new(&command.program).args(&command.args);
+                let program = Command::new(&command.program).args(&command.args);
                 let (_, child) = program.start().map_err(named)?;
                 let address = Address::Process(command.text.as_str().into());
                 Ok(made(Accepted {
