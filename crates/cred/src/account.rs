@@ -43,9 +43,15 @@ impl Account {
 #[non_exhaustive]
 pub enum Refused {
     /// The name or the proof is wrong; which of them is not said. The peer's
-    /// fault.
+    /// fault. From a [`Checker`](crate::Checker) it is final: the name is one of
+    /// its own, and the checkers behind it are not to let it in.
     #[error("the credentials are not valid")]
     Denied,
+    /// What a [`Checker`](crate::Checker) says of a name, key or token that is
+    /// none of its own, so that the one behind it decides. A portal never says
+    /// it: it makes it `Denied`.
+    #[error("the credentials are not valid")]
+    Unknown,
     /// The proof is right, but the account may not act as the one named
     /// (RFC 4422, section 3.6). The peer's fault.
     #[error("this account may not act as the one named")]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    hash::Hash,
+    hash::{BuildHasher, Hash, RandomState},
     net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -36,7 +36,8 @@ pub struct BackoffOptions {
     /// After this time without a failure all is forgotten. Default 15 minutes.
     pub forget: Duration,
     /// Accounts and peers remembered, of each. At the limit those go that were
-    /// not seen for longest. Default 65,536, some 10 MB when full.
+    /// not seen for longest. Default 65,536, some 8 MB when full, however long
+    /// the names are.
     pub remembered: usize,
     /// Whether loopback peers are exempt, since a proxy on the same host speaks
     /// for everybody. Default true.
@@ -61,12 +62,13 @@ impl Default for BackoffOptions {
 #[derive(Debug)]
 pub struct Backoff {
     options: BackoffOptions,
+    names: RandomState,
     tables: Mutex<Tables>,
 }
 
 #[derive(Debug)]
 struct Tables {
-    accounts: Table<String>,
+    accounts: Table<Name>,
     peers: Table<Network>,
 }
 
@@ -79,6 +81,7 @@ impl Backoff {
         };
         Self {
             options,
+            names: RandomState::new(),
             tables: Mutex::new(tables),
         }
     }
@@ -90,7 +93,7 @@ impl Backoff {
         let mut tables = self.tables();
         let mut wait = Duration::ZERO;
         if let Some(entry) =
-            account.and_then(|it| tables.accounts.seen(&it.to_owned(), now, options.forget))
+            account.and_then(|it| tables.accounts.seen(&self.name(it), now, options.forget))
         {
             wait = options.delay(entry.failures, options.free, options.account_cap);
         }
@@ -119,7 +122,7 @@ impl Backoff {
         if let Some(account) = account {
             tables
                 .accounts
-                .count(account.to_owned(), now, self.options.forget);
+                .count(self.name(account), now, self.options.forget);
         }
         if let Some(network) = self.network(peer) {
             tables.peers.count(network, now, self.options.forget);
@@ -129,13 +132,20 @@ impl Backoff {
     /// An attempt succeeded: the account's failures are forgotten. The peer's
     /// are not, or one account of one's own would wash away all guesses.
     pub fn succeeded(&self, account: &str) {
-        self.tables().accounts.remove(account);
+        let name = self.name(account);
+        self.tables().accounts.remove(&name);
     }
 
     /// How many accounts and peers are remembered.
     pub fn remembered(&self) -> (usize, usize) {
         let tables = self.tables();
         (tables.accounts.len(), tables.peers.len())
+    }
+
+    /// In one case, or `Alice` and `aLICE` would be guesses of their own where a
+    /// checker takes them for one.
+    fn name(&self, account: &str) -> Name {
+        Name(self.names.hash_one(account.to_lowercase()))
     }
 
     fn network(&self, peer: Option<IpAddr>) -> Option<Network> {
@@ -167,6 +177,11 @@ impl BackoffOptions {
         }
     }
 }
+
+/// A name by its keyed hash: a fixed size, and no copy of what somebody may have
+/// typed into the wrong field. Two names in 2^64 sharing an entry wait together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Name(u64);
 
 /// An IPv4 address, or an IPv6 /64: a house has one, with 2^64 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -240,10 +255,7 @@ impl<K: Hash + Eq> Table<K> {
         }
     }
 
-    fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q)
-    where
-        K: std::borrow::Borrow<Q>,
-    {
+    fn remove(&mut self, key: &K) {
         self.young.remove(key);
         self.old.remove(key);
     }

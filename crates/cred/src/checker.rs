@@ -13,7 +13,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Judges credentials: Twisted's `ICredentialsChecker`.
 ///
 /// A checker must take as long for a name that it does not know as for one
-/// that it does, and refuse both with [`Refused::Denied`].
+/// that it does. It refuses the first with [`Refused::Unknown`], so that the
+/// checker behind it decides, and the second with [`Refused::Denied`], which is
+/// final; the peer is told the same.
 ///
 /// ```
 /// use ropewalk_cred::{sasl::Takes, *};

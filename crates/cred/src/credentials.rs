@@ -1,6 +1,6 @@
 //! What somebody shows to say who they are.
 
-use crate::{Account, Secret};
+use crate::{Account, Certificate, Secret};
 
 /// What is shown, by kind. A protocol makes one, a
 /// [`Checker`](crate::Checker) judges it.
@@ -61,7 +61,8 @@ impl Credentials {
         }
     }
 
-    /// The user named, where one is. Nobody has verified it.
+    /// The user named, where one is. Nobody has verified it; in a log print it
+    /// with `{:?}`.
     pub fn user(&self) -> Option<&str> {
         match self {
             Self::Password(it) => Some(&it.user),
@@ -156,33 +157,6 @@ impl PublicKey {
     /// Whether a signature has been verified.
     pub fn is_verified(&self) -> bool {
         self.verified
-    }
-}
-
-/// What a verified client certificate says. TLS has checked its chain.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Certificate {
-    /// Its names, the likeliest identity first: mail addresses and DNS names
-    /// of the subject's alternative names, then the common name.
-    pub names: Vec<String>,
-    /// The certificate, DER.
-    pub der: Vec<u8>,
-    /// The account to act as, if one was named (RFC 4422, appendix A).
-    pub act_as: Option<String>,
-}
-
-impl Certificate {
-    /// A certificate with these names.
-    pub fn new<N: Into<String>>(
-        names: impl IntoIterator<Item = N>,
-        der: impl Into<Vec<u8>>,
-    ) -> Self {
-        Self {
-            names: names.into_iter().map(Into::into).collect(),
-            der: der.into(),
-            act_as: None,
-        }
     }
 }
 

@@ -79,6 +79,7 @@
 mod account;
 #[cfg(feature = "checkers")]
 mod backoff;
+mod certificate;
 #[cfg(feature = "checkers")]
 mod checker;
 #[cfg(feature = "checkers")]
@@ -91,12 +92,16 @@ mod pool;
 #[cfg(feature = "checkers")]
 mod portal;
 mod prepare;
+mod random;
 pub mod sasl;
 mod secret;
+#[cfg(feature = "checkers")]
+mod sessions;
 
 pub use account::{Account, Refused};
 #[cfg(feature = "checkers")]
 pub use backoff::{Backoff, BackoffOptions};
+pub use certificate::{Certificate, CertificateName, Fingerprint, NoFingerprint};
 #[cfg(feature = "checkers")]
 pub use checker::{BoxFuture, Checker};
 #[cfg(feature = "checkers")]
@@ -105,7 +110,7 @@ pub use checkers::{
     UsersOptions,
 };
 pub use credentials::{
-    Anonymous, Certificate, CramMd5, Credentials, Kind, Password, PublicKey, ScramProof, Token,
+    Anonymous, CramMd5, Credentials, Kind, Password, PublicKey, ScramProof, Token,
 };
 #[cfg(feature = "checkers")]
 pub use hash::{Argon2Cost, CostError, HashError, PasswordHash};
@@ -114,4 +119,7 @@ pub use pool::{HashLimits, HashPool};
 #[cfg(feature = "checkers")]
 pub use portal::{OnlyOneself, Portal, Realm};
 pub use prepare::{LONGEST_NAME, LONGEST_PASSWORD, prepare_name, prepare_password};
+pub use random::Random;
 pub use secret::Secret;
+#[cfg(feature = "checkers")]
+pub use sessions::{Session, SessionLimits, Sessions};

@@ -1,6 +1,12 @@
 //! Password hashing away from the threads that serve.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::Semaphore;
 
@@ -35,6 +41,7 @@ impl Default for HashLimits {
 pub struct HashPool {
     admitted: Arc<Semaphore>,
     running: Arc<Semaphore>,
+    begun: Arc<AtomicU64>,
 }
 
 impl HashPool {
@@ -44,7 +51,14 @@ impl HashPool {
         Self {
             admitted: Arc::new(Semaphore::new(at_once + limits.waiting.min(1 << 20))),
             running: Arc::new(Semaphore::new(at_once)),
+            begun: Arc::default(),
         }
+    }
+
+    /// How many pieces of work have begun since it was made: a metric, and what
+    /// shows that every login costs the same.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Runs `work` when it is its turn. Work that has begun goes on, and
@@ -65,6 +79,7 @@ impl HashPool {
             .acquire_owned()
             .await
             .map_err(Refused::unavailable)?;
+        self.begun.fetch_add(1, Ordering::Relaxed);
         let work = move || {
             let _turn = (admitted, running);
             work()

@@ -144,13 +144,20 @@ impl Portal {
 
     /// Lets somebody in, or not.
     ///
-    /// Checkers that take the kind are asked in their order until one says yes.
-    /// One that says [`Refused::Denied`] does not hinder the next; a failure so
-    /// costs the same whoever was named. Failures of what can be guessed count
-    /// for back-off. The wait comes before the judgement, so a right guess waits
-    /// as long as a wrong one. What one peer can try before its first failure is
-    /// known is bounded by its connections (`Limits::per_peer` of the engine)
-    /// and by the [`HashPool`](crate::HashPool).
+    /// Checkers that take the kind are asked in their order, and the first that
+    /// knows the user decides: [`Refused::Unknown`] passes the question on,
+    /// [`Refused::Denied`] is final, so a name that two of them have has one
+    /// password, and one that is locked in the first cannot come in by the
+    /// second. A checker in trouble may have been the one to decide, so nobody
+    /// whom those before it did not let in gets past it; put the one that must
+    /// work alone first. After a no the others are asked all the same, so that a
+    /// failure costs the same whoever was named.
+    ///
+    /// Failures of what can be guessed count for back-off. The wait comes before
+    /// the judgement, so a right guess waits as long as a wrong one. What one peer
+    /// can try before its first failure is known is bounded by its connections
+    /// (`Limits::per_peer` of the engine) and by the
+    /// [`HashPool`](crate::HashPool).
     pub async fn login(
         &self,
         shown: &Credentials,
@@ -173,62 +180,92 @@ impl Portal {
                 tokio::time::sleep(wait).await;
             }
         }
-        let known = self.judge(&shown).await;
-        match &known {
-            Ok(_) if guessable => {
-                if let Some(user) = shown.user() {
-                    self.backoff.succeeded(user);
-                }
+        let judgement = self.judge(&shown).await;
+        if guessable {
+            match &judgement.outcome {
+                Ok(_) => shown
+                    .user()
+                    .into_iter()
+                    .for_each(|it| self.backoff.succeeded(it)),
+                Err(_) if judgement.wrong => self.backoff.failed(shown.user(), peer),
+                Err(_) => {}
             }
-            Err(Refused::Denied) if guessable => self.backoff.failed(shown.user(), peer),
-            _ => {}
         }
         let act_as = shown
             .act_as()
             .map(|name| prepare_name(name).ok_or(Refused::MayNotActAs))
             .transpose()?;
-        self.realm.admit(known?, act_as.as_deref()).await
+        let admitted = self.realm.admit(judgement.outcome?, act_as.as_deref());
+        admitted.await.map_err(|refused| match refused {
+            Refused::Unknown => Refused::Denied,
+            other => other,
+        })
     }
 
-    async fn judge(&self, shown: &Credentials) -> Result<Account, Refused> {
+    async fn judge(&self, shown: &Credentials) -> Judgement {
         // The proof was compared with the keys that a checker gave.
         if let Credentials::Scram(proof) = shown {
-            return proof.account().cloned().ok_or(Refused::Denied);
+            return Judgement {
+                wrong: proof.account().is_none(),
+                outcome: proof.account().cloned().ok_or(Refused::Denied),
+            };
         }
-        let mut refused = Refused::NotTaken;
+        let (mut decided, mut trouble, mut wrong) = (None, None, false);
         for checker in &self.checkers {
             if !checker.takes().iter().any(|it| it.fits(shown.kind())) {
                 continue;
             }
             match checker.check(shown).await {
-                Ok(account) => return Ok(account),
-                // Trouble is told rather than a no that it may have caused.
-                Err(Refused::NotTaken) => {}
-                Err(error) if !refused.is_temporary() => refused = error,
-                Err(_) => {}
+                Ok(account) if decided.is_none() && trouble.is_none() => {
+                    return Judgement {
+                        outcome: Ok(account),
+                        wrong: false,
+                    };
+                }
+                Ok(_) | Err(Refused::NotTaken) => {}
+                Err(Refused::Unknown) => wrong = true,
+                Err(error) if error.is_temporary() => trouble = trouble.or(Some(error)),
+                Err(error) => {
+                    wrong |= matches!(error, Refused::Denied);
+                    decided = decided.or(Some(error));
+                }
             }
         }
-        Err(refused)
+        // Trouble is told rather than a no, whoever said it: else names of the
+        // others could be told while one is in trouble.
+        let refused = trouble.or(decided).unwrap_or(if wrong {
+            Refused::Denied
+        } else {
+            Refused::NotTaken
+        });
+        Judgement {
+            outcome: Err(refused),
+            wrong,
+        }
     }
 
-    /// The SCRAM keys of a user: of the first checker that has some, else the
-    /// first's fake ones.
+    /// The SCRAM keys of a user: of the first checker that has some, else fake
+    /// ones of a checker that the name picks, so that those of each shape may be
+    /// nobody's.
     pub async fn scram(&self, user: &str, hash: ScramHash) -> Result<ScramRecord, Refused> {
         let user = prepare_name(user).ok_or(Refused::Denied)?;
-        let mut found: Option<ScramRecord> = None;
+        let (mut found, mut fakes) = (None, Vec::new());
         for checker in &self.checkers {
             if !checker.takes().contains(&Takes::Scram(hash)) {
                 continue;
             }
             let record = checker.scram(&user, hash).await?;
-            if found
-                .as_ref()
-                .is_none_or(|it| it.account.is_none() && record.account.is_some())
-            {
-                found = Some(record);
+            if record.account.is_none() {
+                fakes.push(record);
+            } else {
+                found = found.or(Some(record));
             }
         }
-        found.ok_or(Refused::NotTaken)
+        if let Some(record) = found {
+            return Ok(record);
+        }
+        let pick = fakes.first().map_or(0, |it| it.keys.pick(fakes.len()));
+        fakes.into_iter().nth(pick).ok_or(Refused::NotTaken)
     }
 
     /// Whether it makes sense to ask for a signature by this key.
@@ -250,6 +287,14 @@ impl Portal {
     }
 }
 
+/// What the checkers make of credentials.
+struct Judgement {
+    outcome: Result<Account, Refused>,
+    /// Whether it was a wrong guess, which counts for back-off also where the
+    /// outcome is another checker's trouble.
+    wrong: bool,
+}
+
 impl Default for Portal {
     fn default() -> Self {
         Self::new()
@@ -268,10 +313,14 @@ fn prepared(shown: &Credentials) -> Result<Credentials, Refused> {
         Credentials::Password(it) => &mut it.user,
         Credentials::CramMd5(it) => &mut it.user,
         Credentials::PublicKey(it) => &mut it.user,
-        Credentials::Token(_)
-        | Credentials::Certificate(_)
-        | Credentials::Anonymous(_)
-        | Credentials::Scram(_) => {
+        Credentials::Token(it) => {
+            // The name is the account wanted, and the key to its back-off.
+            if let Some(name) = &mut it.user {
+                *name = prepare_name(name).ok_or(Refused::Denied)?;
+            }
+            return Ok(shown);
+        }
+        Credentials::Certificate(_) | Credentials::Anonymous(_) | Credentials::Scram(_) => {
             return Ok(shown);
         }
     };

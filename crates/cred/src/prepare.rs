@@ -18,7 +18,8 @@ pub const LONGEST_NAME: usize = 255;
 /// length, and nobody types more.
 pub const LONGEST_PASSWORD: usize = 1024;
 
-/// A user name as it is compared. `None` if it is empty, too long, or has
+/// A user name as it is compared. `None` if it is empty, too long, has a space
+/// at either end (which nobody sees, so that one name looks like another), or has
 /// letters that RFC 4013 (section 2.3) forbids, such as control characters.
 ///
 /// ```
@@ -26,6 +27,7 @@ pub const LONGEST_PASSWORD: usize = 1024;
 /// assert_eq!(prepare_name("I\u{AD}X").as_deref(), Some("IX"));   // RFC 4013, section 3
 /// assert_eq!(prepare_name("\u{2168}").as_deref(), Some("IX"));
 /// assert_eq!(prepare_name("\u{7}"), None);
+/// assert_eq!(prepare_name("alice\u{3000}"), None);                        // a wide space
 /// assert_eq!(prepare_name("Ren\u{65}\u{301}"), prepare_name("Ren\u{e9}"));
 /// ```
 pub fn prepare_name(name: &str) -> Option<String> {
@@ -33,7 +35,8 @@ pub fn prepare_name(name: &str) -> Option<String> {
         return None;
     }
     let name = stringprep::saslprep(name).ok()?;
-    (!name.is_empty() && name.len() <= LONGEST_NAME).then(|| name.into_owned())
+    let fits = !name.is_empty() && name.len() <= LONGEST_NAME && name.trim() == name;
+    fits.then(|| name.into_owned())
 }
 
 /// A password as it is hashed. What is no text, or has letters that SASLprep

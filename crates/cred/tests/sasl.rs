@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "sasl/transcripts.rs"]
+mod transcripts;
+
 use proptest::prelude::*;
 use ropewalk_cred::{sasl::*, *};
 
@@ -25,7 +28,10 @@ fn generous() -> (ServerOptions, ClientOptions) {
 fn channel() -> Channel {
     Channel::encrypted()
         .with_binding(Binding::tls_exporter(&[7; 32]))
-        .with_certificate(Certificate::new(["tim@example.com"], vec![]))
+        .with_certificate(Certificate::new(
+            [CertificateName::mail("tim@example.com")],
+            vec![],
+        ))
 }
 
 /// A portal of one user.
@@ -42,7 +48,7 @@ fn decide(question: Question, user: &str, password: &str) -> Answer {
             {
                 Some(user)
             }
-            Credentials::Certificate(it) => it.names.first().map(String::as_str),
+            Credentials::Certificate(it) => it.names.first().map(CertificateName::as_str),
             Credentials::Scram(it) => it.account().map(|it| &*it.name),
             Credentials::CramMd5(it)
                 if credentials.user() == Some(user) && it.fits(password.as_bytes()) =>
@@ -112,7 +118,12 @@ fn pair(mechanism: Mechanism, login: &Login) -> (Client, Server) {
     let offered = Mechanisms::offered(&EVERYTHING, &channel(), &server);
     let only = Mechanisms::from_iter([mechanism]);
     let client = only.choose(login, &channel(), &client).unwrap();
-    (client, offered.start(mechanism.name(), &channel()).unwrap())
+    (
+        client,
+        offered
+            .start(mechanism.name(), &channel(), &ServerOptions::default())
+            .unwrap(),
+    )
 }
 
 #[test]
@@ -137,7 +148,12 @@ fn every_mechanism_with_and_without_an_initial_response() {
                 let client = only
                     .choose(&login, &clear, &ClientOptions::default())
                     .unwrap();
-                (client, offered.start(mechanism.name(), &clear).unwrap())
+                (
+                    client,
+                    offered
+                        .start(mechanism.name(), &clear, &ServerOptions::default())
+                        .unwrap(),
+                )
             } else {
                 pair(mechanism, &login)
             };
@@ -191,7 +207,7 @@ fn plain_example() {
 fn malformed(mechanism: Mechanism, responses: &[&[u8]]) {
     for response in responses {
         let mut server = Mechanisms::offered(&EVERYTHING, &channel(), &generous().0)
-            .start(mechanism.name(), &channel())
+            .start(mechanism.name(), &channel(), &ServerOptions::default())
             .unwrap();
         let step = server.step(Some(response));
         assert!(
@@ -430,8 +446,16 @@ fn what_is_offered() {
         &Channel::clear(),
         &ServerOptions::default(),
     );
-    assert!(set.is_empty() && set.start("PLAIN", &Channel::clear()).is_err());
-    assert!(set.start("NONESUCH", &Channel::clear()).is_err());
+    assert!(
+        set.is_empty()
+            && set
+                .start("PLAIN", &Channel::clear(), &ServerOptions::default())
+                .is_err()
+    );
+    assert!(
+        set.start("NONESUCH", &Channel::clear(), &ServerOptions::default())
+            .is_err()
+    );
 }
 
 #[test]
@@ -509,7 +533,7 @@ proptest! {
     fn a_server_never_panics(which in 0..11usize, responses in prop::collection::vec(prop::option::of(prop::collection::vec(any::<u8>(), 0..80)), 0..5)) {
         let mechanism = Mechanism::ALL[which];
         let offered = Mechanisms::offered(&EVERYTHING, &channel(), &generous().0);
-        let mut server = offered.start(mechanism.name(), &channel()).unwrap();
+        let mut server = offered.start(mechanism.name(), &channel(), &ServerOptions::default()).unwrap();
         for response in &responses {
             let mut step = server.step(response.as_deref());
             while let Step::Ask(question) = step {

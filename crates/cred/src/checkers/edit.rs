@@ -133,7 +133,7 @@ impl UsersEditor {
         Ok(())
     }
 
-    /// Gives a user another password. Fields after the hash stay.
+    /// Gives a user another password. Fields after the hash stay, and a lock too.
     pub fn passwd(&mut self, name: &str, password: &[u8], hash: NewHash) -> Result<(), EditError> {
         let name = file::read_name(name).map_err(EditError::Name)?;
         let fresh = line(&name, password, hash)?;
@@ -143,12 +143,40 @@ impl UsersEditor {
             .iter_mut()
             .filter(|(it, _)| it.as_ref() == Some(&name))
         {
-            let rest = line
-                .splitn(3, ':')
-                .nth(2)
-                .map(|rest| format!(":{rest}"))
-                .unwrap_or_default();
-            *line = Zeroizing::new(format!("{}{rest}", *fresh));
+            let (_, old, rest) = fields(line);
+            let mut new = Zeroizing::new(format!("{}{rest}", *fresh));
+            if old.starts_with('!') {
+                new.insert(name.len() + 1, '!');
+            }
+            *line = new;
+            found = true;
+        }
+        if found {
+            Ok(())
+        } else {
+            Err(EditError::Unknown(name))
+        }
+    }
+
+    /// Locks a user out, or lets one in again with the password there was, by a
+    /// `!` before the hash.
+    pub fn lock(&mut self, name: &str, locked: bool) -> Result<(), EditError> {
+        let name = file::read_name(name).map_err(EditError::Name)?;
+        let mut found = false;
+        for (_, line) in self
+            .lines
+            .iter_mut()
+            .filter(|(it, _)| it.as_ref() == Some(&name))
+        {
+            let (shown, hash, rest) = fields(line);
+            let hash = hash.strip_prefix('!').unwrap_or(hash);
+            let mark = match (locked, hash) {
+                (true, _) => "!",
+                // Nothing is behind the mark: an account without a password.
+                (false, "") => "*",
+                (false, _) => "",
+            };
+            *line = Zeroizing::new(format!("{shown}:{mark}{hash}{rest}"));
             found = true;
         }
         if found {
@@ -226,6 +254,13 @@ fn line(name: &str, password: &[u8], hash: NewHash) -> Result<Zeroizing<String>,
         }
     };
     Ok(format!("{name}:{hash}").into())
+}
+
+/// A user's name, hash, and the fields behind it with their colon.
+fn fields(line: &str) -> (&str, &str, &str) {
+    let (name, value) = line.split_once(':').unwrap_or((line, ""));
+    let (hash, rest) = value.split_at(value.find(':').unwrap_or(value.len()));
+    (name, hash, rest)
 }
 
 fn folder_of(path: &Path) -> &Path {

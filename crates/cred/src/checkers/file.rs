@@ -5,6 +5,8 @@
 //! alice:$argon2id$v=19$m=19456,t=2,p=1$…$…
 //! bob:$2y$10$…                              as htpasswd -B writes it
 //! carol:{SHA512-CRYPT}$6$…:1000:1000::/home/carol::
+//! dave:!$2y$10$…                            locked, as `usermod -L` does it
+//! erin:*                                    has no password
 //! ```
 //!
 //! A line is `name:hash`. What follows a third field's colon (Dovecot's uid,
@@ -24,7 +26,9 @@ pub(super) enum Line<'a> {
     Nothing,
     User {
         name: String,
-        hash: &'a str,
+        locked: bool,
+        /// None in an account without a password.
+        hash: Option<&'a str>,
     },
 }
 
@@ -42,44 +46,67 @@ pub(super) fn read(line: &str) -> Result<Line<'_>, String> {
     if hash.is_empty() {
         return Err(format!("found no hash for {name:?}, expected name:hash"));
     }
+    let (locked, hash) = match hash.strip_prefix('!') {
+        Some(rest) => (true, rest),
+        None => (hash == "*", hash),
+    };
     Ok(Line::User {
         name: read_name(name)?,
-        hash,
+        locked,
+        hash: Some(hash).filter(|it| !matches!(*it, "" | "*" | "!")),
     })
 }
 
 /// A name that a users file can have: as it is compared, with no colon, no
 /// leading `#`, no spaces at its ends.
 pub(super) fn read_name(name: &str) -> Result<String, String> {
-    let fits = !name.contains([':', '\n', '\r']) && !name.starts_with('#') && name.trim() == name;
-    fits.then(|| prepare_name(name)).flatten().ok_or_else(|| {
+    // Looked at as it will be written: a wide colon becomes a colon when it is
+    // prepared, and would begin another field.
+    let fits = |name: &String| !name.contains(':') && !name.starts_with('#');
+    prepare_name(name).filter(fits).ok_or_else(|| {
         let shown: String = name.chars().take(40).collect();
         format!("found the user name {shown:?}, expected 1 to 255 bytes without a colon, a leading # or spaces at its ends")
     })
+}
+
+/// A user, read.
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) locked: bool,
+    pub(super) hash: Option<PasswordHash>,
 }
 
 /// All users of a text, in their order, or all lines that are wrong.
 pub(super) fn read_all(
     text: &str,
     plaintext: bool,
-) -> Result<Vec<(String, PasswordHash)>, Vec<BadLine>> {
-    let (mut users, mut wrong) = (Vec::new(), Vec::new());
+    ignore_case: bool,
+) -> Result<Vec<User>, Vec<BadLine>> {
+    let (mut users, mut wrong): (Vec<User>, _) = (Vec::new(), Vec::new());
     let mut first = std::collections::HashMap::new();
     for (number, line) in (1..).zip(text.split('\n')) {
         let user = read(line).and_then(|line| match line {
             Line::Nothing => Ok(None),
-            Line::User { name, hash } => {
+            Line::User { name, locked, hash } => {
+                let name = if ignore_case {
+                    name.to_lowercase()
+                } else {
+                    name
+                };
                 let read = if plaintext {
                     PasswordHash::parse_with_plaintext
                 } else {
                     PasswordHash::parse
                 };
-                let hash = read(hash).map_err(|error| format!("{name}: {error}"))?;
+                let hash = hash
+                    .map(read)
+                    .transpose()
+                    .map_err(|error| format!("{name}: {error}"))?;
                 match first.insert(name.clone(), number) {
                     Some(first) => Err(format!(
                         "found {name:?} again, expected it once; the first is in line {first}"
                     )),
-                    None => Ok(Some((name, hash))),
+                    None => Ok(Some(User { name, locked, hash })),
                 }
             }
         });

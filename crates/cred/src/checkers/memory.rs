@@ -4,9 +4,8 @@
 use std::collections::HashMap;
 
 use crate::{
-    Account, BoxFuture, Checker, Credentials, Kind, PublicKey, Refused, Secret,
-    checker::nobodys_keys,
-    prepare_name, prepare_password,
+    Account, BoxFuture, CertificateName, Checker, Credentials, Fingerprint, Kind, PublicKey,
+    Random, Refused, Secret, prepare_name, prepare_password,
     sasl::{ScramHash, ScramKeys, ScramRecord, Takes},
     secret,
 };
@@ -19,10 +18,11 @@ use crate::{
 pub struct Memory {
     passwords: HashMap<String, User>,
     keys: Vec<PublicKey>,
-    /// By the certificate's name.
-    certificates: HashMap<String, String>,
+    certificates: HashMap<CertificateName, String>,
+    fingerprints: HashMap<Fingerprint, String>,
     tokens: Vec<(Secret, String)>,
     seed: Seed,
+    random: Random,
 }
 
 #[derive(Debug)]
@@ -47,11 +47,22 @@ impl Memory {
         Self::default()
     }
 
+    /// Nobody, with salts from `random`, which a simulation brings.
+    pub fn with_random(random: Random) -> Self {
+        Self {
+            seed: Seed(random.bytes::<32>().as_slice().into()),
+            random,
+            ..Self::default()
+        }
+    }
+
     /// And this user. A name that is none (see
     /// [`prepare_name`](crate::prepare_name)) is never logged in.
     pub fn user(mut self, name: &str, password: impl Into<Secret>) -> Self {
         let password = prepare_password(password.into().expose());
-        let keys = |hash| ScramKeys::generate(hash, password.expose(), ScramKeys::FEWEST);
+        let keys = |hash| {
+            ScramKeys::generate_with(&self.random, hash, password.expose(), ScramKeys::FEWEST)
+        };
         let scram = [ScramHash::Sha1, ScramHash::Sha256].map(keys);
         if let Some(name) = prepare_name(name) {
             self.passwords.insert(name, User { password, scram });
@@ -65,9 +76,16 @@ impl Memory {
         self
     }
 
-    /// And whoever shows a certificate with the name `certificate` is `user`.
-    pub fn certificate(mut self, certificate: impl Into<String>, user: impl Into<String>) -> Self {
-        self.certificates.insert(certificate.into(), user.into());
+    /// And whoever shows a certificate with this name is `user`: the first of a
+    /// certificate's names that is known decides, after its fingerprint.
+    pub fn certificate(mut self, name: CertificateName, user: impl Into<String>) -> Self {
+        self.certificates.insert(name, user.into());
+        self
+    }
+
+    /// And whoever shows the certificate of this fingerprint is `user`.
+    pub fn fingerprint(mut self, fingerprint: Fingerprint, user: impl Into<String>) -> Self {
+        self.fingerprints.insert(fingerprint, user.into());
         self
     }
 
@@ -99,10 +117,10 @@ impl Memory {
             Credentials::PublicKey(it) => {
                 (it.is_verified() && self.has(it)).then(|| it.user.clone())
             }
-            Credentials::Certificate(it) => it
-                .names
-                .iter()
-                .find_map(|name| self.certificates.get(name))
+            Credentials::Certificate(it) => self
+                .fingerprints
+                .get(&it.fingerprint())
+                .or_else(|| it.names.iter().find_map(|name| self.certificates.get(name)))
                 .cloned(),
             Credentials::Token(it) => {
                 // All are compared, so that the place in the list does not tell.
@@ -128,7 +146,8 @@ impl Checker for Memory {
             takes.extend([Takes::Passwords, Takes::CramMd5].into_iter().chain(scram));
         }
         takes.extend((!self.keys.is_empty()).then_some(Takes::PublicKeys));
-        takes.extend((!self.certificates.is_empty()).then_some(Takes::Certificates));
+        let certificates = !self.certificates.is_empty() || !self.fingerprints.is_empty();
+        takes.extend(certificates.then_some(Takes::Certificates));
         takes.extend((!self.tokens.is_empty()).then_some(Takes::Tokens));
         takes
     }
@@ -138,11 +157,16 @@ impl Checker for Memory {
         let found = self
             .find(shown)
             .map(|name| Account::new(name, shown.kind()));
+        let known = match shown {
+            Credentials::Password(it) => self.passwords.contains_key(&it.user),
+            Credentials::CramMd5(it) => self.passwords.contains_key(&it.user),
+            _ => false,
+        };
         Box::pin(async move {
-            found.ok_or(if taken {
-                Refused::Denied
-            } else {
-                Refused::NotTaken
+            found.ok_or(match (taken, known) {
+                (true, true) => Refused::Denied,
+                (true, false) => Refused::Unknown,
+                (false, _) => Refused::NotTaken,
             })
         })
     }
@@ -152,18 +176,17 @@ impl Checker for Memory {
         user: &'a str,
         hash: ScramHash,
     ) -> BoxFuture<'a, Result<ScramRecord, Refused>> {
-        let record = match self
-            .passwords
-            .get(user)
-            .and_then(|it| it.scram.iter().find(|keys| keys.hash() == hash))
-        {
+        // Both are made for everybody, so that neither shows by its time.
+        let fake = ScramKeys::fake(hash, user, self.seed.0.expose(), 16, ScramKeys::FEWEST);
+        let known = self.passwords.get(user);
+        let record = match known.and_then(|it| it.scram.iter().find(|keys| keys.hash() == hash)) {
             Some(keys) => ScramRecord {
                 keys: keys.clone(),
                 account: Some(Account::new(user, Kind::Scram)),
             },
             None => ScramRecord {
-                keys: ScramKeys::fake(hash, user, self.seed.0.expose(), 16, ScramKeys::FEWEST),
-                ..nobodys_keys(hash, user, self.seed.0.expose())
+                keys: fake,
+                account: None,
             },
         };
         Box::pin(async move { Ok(record) })

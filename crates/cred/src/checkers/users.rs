@@ -1,15 +1,18 @@
 //! The checker of a users file.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
+    time::SystemTime,
 };
 
 use super::file::{self, UsersError};
 use crate::{
-    Account, Argon2Cost, BoxFuture, Checker, Credentials, HashPool, Kind, PasswordHash, Refused,
-    Secret,
+    Account, Argon2Cost, BoxFuture, Checker, Credentials, HashPool, Kind, PasswordHash, Random,
+    Refused, Secret,
     checker::nobodys_keys,
     sasl::{ScramHash, ScramKeys, ScramRecord, Takes},
     secret,
@@ -31,37 +34,87 @@ pub struct UsersOptions {
     pub scram_seed: Option<Secret>,
     /// What checking somebody costs while the file has nobody at all.
     pub empty_cost: Argon2Cost,
+    /// Take `Alice` for `alice`, as mail clients' users expect. Names then are in
+    /// lower case everywhere, accounts' too. Default false.
+    pub ignore_case: bool,
+    /// Where the secret behind `scram_seed` comes from if that is not given.
+    /// Default the system; a simulation that must replay brings its own.
+    pub random: Random,
 }
 
 /// A users file: `name:hash` lines, as Ropewalk, htpasswd or Dovecot write
-/// them ([`PasswordHash`] lists the schemes).
+/// them ([`PasswordHash`] lists the schemes). A hash behind a `!` is locked, as
+/// `usermod -L` does it; a `*` in place of one is an account without a password.
+/// Neither logs in.
 ///
-/// A user who does not exist costs what one of the file's users costs: the
-/// name, mixed with a secret, picks one, whose hash is verified and whose
-/// answer is thrown away. So names cannot be told by time, in files with
-/// several schemes either.
+/// A user who does not exist, or has no password, costs what one of the file's
+/// users costs: the name, mixed with a secret, picks one, whose hash is verified
+/// and whose answer is thrown away. So names cannot be told by time, in files
+/// with several schemes either.
 ///
 /// Mechanisms are offered that work for every user of the file: SCRAM only if
 /// each has keys of that hash function (or a password in the clear).
-#[derive(Debug)]
+///
+/// # When it is read
+///
+/// At [`open`](Self::open), and when the program says so: [`reload`](Self::reload)
+/// at SIGHUP, or [`reload_if_changed`](Self::reload_if_changed) from a timer. It
+/// does not watch the file by itself: who edits one by hand saves it half done
+/// now and then, and a login must not wait for a disk. A file that is wrong
+/// changes nothing, and the error names each wrong line.
+///
+/// A hundred thousand users are read in a fraction of a second into some 40 MB,
+/// and looked up by a hash table.
 pub struct UsersFile {
     path: PathBuf,
     options: UsersOptions,
     seed: Secret,
-    table: RwLock<Arc<Table>>,
+    read: RwLock<Read>,
+}
+
+/// What was read, and of which file. It is replaced as a whole.
+struct Read {
+    table: Arc<Table>,
+    stamp: Option<Stamp>,
+}
+
+/// By what a file is known to be another one, or changed.
+type Stamp = (u64, u64, u64, Option<SystemTime>);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt;
+    let data = std::fs::metadata(path).ok()?;
+    Some((data.dev(), data.ino(), data.len(), data.modified().ok()))
 }
 
 /// What is to be asked of a hash.
 type Judge = Box<dyn FnOnce(&PasswordHash) -> bool + Send>;
 
-/// What was read. It is replaced as a whole.
-#[derive(Debug)]
 struct Table {
-    users: Vec<(String, Arc<PasswordHash>)>,
-    by_name: HashMap<String, usize>,
+    users: HashMap<Box<str>, User>,
+    /// All hashes, to pick from for who has none.
+    hashes: Vec<Arc<PasswordHash>>,
     takes: Vec<Takes>,
     /// Verified for everybody while there is nobody.
     nobody: Option<Arc<PasswordHash>>,
+}
+
+struct User {
+    hash: Option<Arc<PasswordHash>>,
+    locked: bool,
+}
+
+/// Whose hash it is that is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// The user's.
+    Own,
+    /// The user's, and whatever comes out is a no.
+    Locked,
+    /// Another's: the user has none, and whatever comes out is a no.
+    Passwordless,
+    /// Another's: the file does not have the user.
+    Nobodys,
 }
 
 impl UsersFile {
@@ -72,22 +125,39 @@ impl UsersFile {
         let seed = options
             .scram_seed
             .clone()
-            .unwrap_or_else(|| secret::random::<32>().as_slice().into());
-        let table = RwLock::new(Arc::new(Table::read(&path, &options)?));
+            .unwrap_or_else(|| options.random.bytes::<32>().as_slice().into());
+        let read = RwLock::new(Read::new(&path, &options)?);
         Ok(Self {
             path,
             options,
             seed,
-            table,
+            read,
         })
     }
 
-    /// Reads it again. If it is wrong, or gone, what was read before stays. This
-    /// blocks.
+    /// Reads it again, at SIGHUP say. If it is wrong, or gone, what was read
+    /// before stays. This blocks.
     pub fn reload(&self) -> Result<(), UsersError> {
-        let table = Arc::new(Table::read(&self.path, &self.options)?);
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        let read = Read::new(&self.path, &self.options)?;
+        *self.read.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
+    }
+
+    /// Reads it again if it is another file than before, or its length or time
+    /// has changed; says whether. As cheap as one `stat` if not, so that a timer
+    /// may call it every few seconds. This blocks.
+    ///
+    /// A file that is wrong is told once, not at each call.
+    pub fn reload_if_changed(&self) -> Result<bool, UsersError> {
+        let now = stamp(&self.path);
+        {
+            let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
+            if read.stamp == now {
+                return Ok(false);
+            }
+            read.stamp = now;
+        }
+        self.reload().map(|()| true)
     }
 
     /// The file.
@@ -106,46 +176,85 @@ impl UsersFile {
     }
 
     fn table(&self) -> Arc<Table> {
-        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .read
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .table,
+        )
     }
 
-    /// The user's hash, or somebody's, and whether it is the user's.
-    fn hash_of(&self, user: &str) -> (Option<Arc<PasswordHash>>, bool) {
+    /// The name as the table has it.
+    fn key<'a>(&self, user: &'a str) -> Cow<'a, str> {
+        if self.options.ignore_case {
+            user.to_lowercase().into()
+        } else {
+            user.into()
+        }
+    }
+
+    /// The hash to verify for a user, and whose it is. There is one in any case.
+    fn hash_of(&self, user: &str) -> (Option<Arc<PasswordHash>>, Whose) {
         let table = self.table();
+        // Made for everybody, so that it does not show by its time for whom it is
+        // needed.
         let pick = ScramHash::Sha256.hmac(self.seed.expose(), user.as_bytes());
         let pick = pick.iter().fold(0usize, |n, byte| {
             n.wrapping_mul(256).wrapping_add(usize::from(*byte))
         });
-        match table.by_name.get(user) {
-            Some(at) => (table.users.get(*at).map(|(_, hash)| Arc::clone(hash)), true),
-            None if table.users.is_empty() => (table.nobody.clone(), false),
-            None => (
-                table
-                    .users
-                    .get(pick % table.users.len())
-                    .map(|(_, hash)| Arc::clone(hash)),
-                false,
-            ),
+        let stand_in = match table.hashes.len() {
+            0 => &table.nobody,
+            n => &table.hashes.get(pick % n).cloned(),
+        };
+        match table.users.get(user) {
+            None => (stand_in.clone(), Whose::Nobodys),
+            Some(User { hash: None, .. }) => (stand_in.clone(), Whose::Passwordless),
+            Some(User { hash, locked: true }) => (hash.clone(), Whose::Locked),
+            Some(User { hash, .. }) => (hash.clone(), Whose::Own),
         }
+    }
+}
+
+/// Users are counted, not named.
+impl fmt::Debug for UsersFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsersFile")
+            .field("path", &self.path)
+            .field("users", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Read {
+    fn new(path: &Path, options: &UsersOptions) -> Result<Self, UsersError> {
+        // Before it is read: what changes meanwhile is then seen next time.
+        let stamp = stamp(path);
+        let table = Arc::new(Table::read(path, options)?);
+        Ok(Self { table, stamp })
     }
 }
 
 impl Table {
     fn read(path: &Path, options: &UsersOptions) -> Result<Self, UsersError> {
         let text = zeroize::Zeroizing::new(file::text_of(path)?);
-        let users =
-            file::read_all(&text, options.allow_plaintext_passwords_in_file).map_err(|lines| {
-                UsersError::Lines {
-                    path: path.to_owned(),
-                    lines,
-                }
-            })?;
-        let users: Vec<_> = users
-            .into_iter()
-            .map(|(name, hash)| (name, Arc::new(hash)))
-            .collect();
+        let plaintext = options.allow_plaintext_passwords_in_file;
+        let read = file::read_all(&text, plaintext, options.ignore_case).map_err(|lines| {
+            UsersError::Lines {
+                path: path.to_owned(),
+                lines,
+            }
+        })?;
+        let mut hashes = Vec::with_capacity(read.len());
+        let mut users = HashMap::with_capacity(read.len());
+        for user in read {
+            let hash = user.hash.map(Arc::new);
+            hashes.extend(hash.clone());
+            let locked = user.locked;
+            users.insert(user.name.into_boxed_str(), User { hash, locked });
+        }
         let every = |has: &dyn Fn(&PasswordHash) -> bool| {
-            !users.is_empty() && users.iter().all(|(_, it)| has(it))
+            !hashes.is_empty() && hashes.iter().all(|it| has(it))
         };
         let mut takes = vec![Takes::Passwords];
         for hash in [ScramHash::Sha1, ScramHash::Sha256] {
@@ -156,21 +265,16 @@ impl Table {
         }
         takes.extend(every(&|it| it.plaintext().is_some()).then_some(Takes::CramMd5));
         // Only the cost of it matters: the password is one that nobody has.
-        let nobody = users
+        let nobody = hashes
             .is_empty()
             .then(|| options.empty_cost.hash(&secret::random::<16>()).ok())
             .flatten();
         let nobody = nobody
             .and_then(|text| PasswordHash::parse(&text).ok())
             .map(Arc::new);
-        let by_name = users
-            .iter()
-            .enumerate()
-            .map(|(at, (name, _))| (name.clone(), at))
-            .collect();
         Ok(Self {
             users,
-            by_name,
+            hashes,
             takes,
             nobody,
         })
@@ -184,30 +288,32 @@ impl Checker for UsersFile {
 
     fn check<'a>(&'a self, shown: &'a Credentials) -> BoxFuture<'a, Result<Account, Refused>> {
         Box::pin(async move {
-            let (user, judge): (String, Judge) = match shown.clone() {
-                Credentials::Password(it) => (
-                    it.user,
-                    Box::new(move |hash| hash.verify(it.password.expose())),
-                ),
-                Credentials::CramMd5(it) => (
-                    it.user.clone(),
-                    Box::new(move |hash| {
+            let (user, judge): (&str, Judge) = match shown {
+                Credentials::Password(it) => {
+                    let password = it.password.clone();
+                    let judge = move |hash: &PasswordHash| hash.verify(password.expose());
+                    (&it.user, Box::new(judge))
+                }
+                Credentials::CramMd5(it) => {
+                    let answer = it.clone();
+                    let judge = move |hash: &PasswordHash| {
                         hash.plaintext()
-                            .is_some_and(|password| it.fits(password.expose()))
-                    }),
-                ),
+                            .is_some_and(|password| answer.fits(password.expose()))
+                    };
+                    (&it.user, Box::new(judge))
+                }
                 _ => return Err(Refused::NotTaken),
             };
-            let (hash, known) = self.hash_of(&user);
-            let fits = self
-                .options
-                .pool
+            let user = self.key(user);
+            let (hash, whose) = self.hash_of(&user);
+            let pool = &self.options.pool;
+            let fits = pool
                 .run(move || hash.is_some_and(|hash| judge(&hash)))
                 .await?;
-            if fits && known {
-                Ok(Account::new(user, shown.kind()))
-            } else {
-                Err(Refused::Denied)
+            match whose {
+                Whose::Own if fits => Ok(Account::new(user, shown.kind())),
+                Whose::Own | Whose::Locked | Whose::Passwordless => Err(Refused::Denied),
+                Whose::Nobodys => Err(Refused::Unknown),
             }
         })
     }
@@ -218,8 +324,8 @@ impl Checker for UsersFile {
         hash: ScramHash,
     ) -> BoxFuture<'a, Result<ScramRecord, Refused>> {
         Box::pin(async move {
-            let seed = self.seed.expose();
-            let (stored, known) = self.hash_of(user);
+            let (user, seed) = (self.key(user), self.seed.expose());
+            let (stored, whose) = self.hash_of(&user);
             let keys = match stored {
                 None => None,
                 Some(stored) => match (stored.scram_keys(), stored.plaintext().cloned()) {
@@ -227,7 +333,7 @@ impl Checker for UsersFile {
                     (_, Some(password)) => {
                         // The salt of a password in the clear is made as a fake one
                         // is, so that it is the same each time.
-                        let shape = ScramKeys::fake(hash, user, seed, 16, ScramKeys::FEWEST);
+                        let shape = ScramKeys::fake(hash, &user, seed, 16, ScramKeys::FEWEST);
                         let derive = move || {
                             ScramKeys::derive(
                                 hash,
@@ -241,21 +347,89 @@ impl Checker for UsersFile {
                     _ => None,
                 },
             };
-            Ok(match keys {
-                Some(keys) if known => ScramRecord {
-                    keys,
-                    account: Some(Account::new(user, Kind::Scram)),
-                },
-                Some(like) => {
-                    let keys =
-                        ScramKeys::fake(hash, user, seed, like.salt().len(), like.iterations());
-                    ScramRecord {
-                        keys,
-                        account: None,
-                    }
-                }
-                None => nobodys_keys(hash, user, seed),
-            })
+            let Some(keys) = keys else {
+                return Ok(nobodys_keys(hash, &user, seed));
+            };
+            // Made for everybody, as above.
+            let fake = ScramKeys::fake(hash, &user, seed, keys.salt().len(), keys.iterations());
+            let account = (whose == Whose::Own).then(|| Account::new(&*user, Kind::Scram));
+            // A locked user's salt stays what it was.
+            let keys = match whose {
+                Whose::Own | Whose::Locked => keys,
+                Whose::Passwordless | Whose::Nobodys => fake,
+            };
+            Ok(ScramRecord { keys, account })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> UsersFile {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users");
+        std::fs::write(&path, text).unwrap();
+        let options = UsersOptions {
+            empty_cost: Argon2Cost::with(128, 1, 1),
+            random: Random::predictable(1),
+            ..UsersOptions::default()
+        };
+        UsersFile::open(path, options).unwrap()
+    }
+
+    /// Whose hash is verified, of which there is always one: with the count of the
+    /// pool, which is one for each login, that is all that a login costs.
+    #[test]
+    fn what_stands_in_is_one_of_the_users_own_hashes() {
+        let argon2 = Argon2Cost::with(64, 1, 1).hash(b"x").unwrap();
+        let sha = "$5$rounds=1000$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2";
+        let users = of(&format!("a:{argon2}\nb:{sha}\nlocked:!{sha}\nnone:*\n"));
+        let table = users.table();
+        let mut schemes = std::collections::BTreeSet::new();
+        for n in 0..64 {
+            let (hash, whose) = users.hash_of(&format!("nobody{n}"));
+            let hash = hash.expect("there is always one");
+            assert_eq!(whose, Whose::Nobodys);
+            assert!(table.hashes.iter().any(|it| Arc::ptr_eq(it, &hash)));
+            schemes.insert(hash.scheme());
+        }
+        assert_eq!(schemes.len(), 2, "of every scheme that the file has");
+        let look = |user| {
+            let (hash, whose) = users.hash_of(user);
+            (hash.map(|it| it.scheme()), whose)
+        };
+        assert_eq!(look("a"), (Some("argon2id"), Whose::Own));
+        assert_eq!(look("b"), (Some("sha256-crypt"), Whose::Own));
+        assert_eq!(look("locked"), (Some("sha256-crypt"), Whose::Locked));
+        assert_eq!(look("none").1, Whose::Passwordless);
+        assert!(look("none").0.is_some());
+    }
+
+    #[test]
+    fn an_empty_file_costs_what_the_options_say() {
+        for text in ["", "none:*\n", "none:!\n"] {
+            let users = of(text);
+            for user in ["none", "nobody"] {
+                let (hash, _) = users.hash_of(user);
+                assert_eq!(hash.expect("one stands in").scheme(), "argon2id");
+            }
+        }
+    }
+
+    /// Its salts are those of whom they belong to, and a simulation's are again the
+    /// same.
+    #[tokio::test]
+    async fn an_account_without_a_password_shows_nobodys_salt() {
+        let keys = ScramKeys::generate(ScramHash::Sha256, b"x", 4096);
+        let text = format!("a:{{SCRAM-SHA-256}}{}\nnone:*\n", keys.to_text());
+        let (users, again) = (of(&text), of(&text));
+        let ask =
+            async |users: &UsersFile, user| users.scram(user, ScramHash::Sha256).await.unwrap();
+        let none = ask(&users, "none").await;
+        assert!(none.account.is_none() && none.keys.salt() != keys.salt());
+        assert_eq!(none.keys, ask(&again, "none").await.keys);
+        assert_eq!(ask(&users, "a").await.keys, keys);
     }
 }

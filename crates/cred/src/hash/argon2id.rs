@@ -2,8 +2,9 @@
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD as BASE64};
+use zeroize::Zeroizing;
 
-use crate::{Secret, prepare_password, secret};
+use crate::{Random, Secret, prepare_password, secret};
 
 /// What a new argon2id hash costs: 19 MiB, two passes and one lane, as OWASP
 /// asks at least; some 20 ms on a machine of today.
@@ -49,19 +50,24 @@ impl Argon2Cost {
     /// that the cost is outside of what [`PasswordHash`](crate::PasswordHash)
     /// reads.
     pub fn hash(self, password: &[u8]) -> Result<String, CostError> {
-        let salt = secret::random::<16>();
+        self.hash_with(&Random::system(), password)
+    }
+
+    /// The same with a salt from `random`, which a simulation brings.
+    pub fn hash_with(self, random: &Random, password: &[u8]) -> Result<String, CostError> {
+        let salt = random.bytes::<16>();
         let argon2 = self.algorithm(Algorithm::Argon2id).ok_or(CostError)?;
-        let mut out = [0; 32];
+        let mut out = Zeroizing::new([0; 32]);
         let password = prepare_password(password);
         argon2
-            .hash_password_into(password.expose(), &salt, &mut out)
+            .hash_password_into(password.expose(), &salt, &mut *out)
             .map_err(|_| CostError)?;
         let Self {
             memory_kib,
             passes,
             lanes,
         } = self;
-        let (salt, out) = (BASE64.encode(salt), BASE64.encode(out));
+        let (salt, out) = (BASE64.encode(salt), BASE64.encode(*out));
         Ok(format!(
             "$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${salt}${out}"
         ))
@@ -155,7 +161,7 @@ impl Hashed {
         let Some(argon2) = self.cost.algorithm(self.algorithm) else {
             return false;
         };
-        let mut out = vec![0; self.out.len()];
+        let mut out = Zeroizing::new(vec![0; self.out.len()]);
         argon2
             .hash_password_into(password, &self.salt, &mut out)
             .is_ok()

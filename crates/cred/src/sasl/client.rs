@@ -1,7 +1,9 @@
 //! The client's side of an exchange.
 
-use super::{ClientError, LONGEST_MESSAGE, Mechanism, messages, scram::ScramClient};
-use crate::{Password, Secret, Token, prepare::LONGEST_PASSWORD};
+use super::{
+    ClientError, LONGEST_MESSAGE, Mechanism, TokenRefusal, messages, scram::ScramClient, tokens,
+};
+use crate::{LONGEST_NAME, Password, Random, Secret, Token, prepare::LONGEST_PASSWORD};
 
 /// What a client has to log in with.
 #[derive(Clone, Debug)]
@@ -11,6 +13,12 @@ pub enum Login {
     Password(Password),
     /// A bearer token.
     Token(Token),
+    /// No token yet: ask which would do (RFC 7628, section 4.3). The exchange
+    /// always fails; [`Client::token_refusal`] has the answer.
+    Discovery {
+        /// The account that a token is wanted for, if that matters.
+        user: Option<String>,
+    },
     /// The certificate that TLS has shown.
     Certificate {
         /// The account to act as, if not the certificate's own.
@@ -45,28 +53,27 @@ impl Login {
     /// server that understands something else.
     pub(super) fn sendable(&self) -> Result<(), ClientError> {
         let no = |what| Err(ClientError::Unsendable(what));
-        let odd = |text: &str| text.contains(['\0', '\u{1}']);
+        let odd = |text: &str| text.contains(char::is_control);
         let (user, act_as) = match self {
             Self::Password(it) => {
                 let secret = it.password.expose();
                 if secret.is_empty() || secret.len() > LONGEST_PASSWORD || secret.contains(&0) {
                     return no("the password");
                 }
-                if it.user.is_empty() {
-                    return no("the user name");
-                }
                 (Some(&it.user), it.act_as.as_ref())
             }
-            Self::Token(it) if !messages::is_token(it.token.expose()) => return no("the token"),
-            Self::Token(it) if it.host.as_deref().is_some_and(odd) => return no("the host"),
+            Self::Token(it) if !tokens::is_token(it.token.expose()) => return no("the token"),
+            Self::Token(it) if it.host.as_deref().is_some_and(|it| !tokens::is_host(it)) => {
+                return no("the host");
+            }
             Self::Token(it) => (it.user.as_ref(), None),
+            Self::Discovery { user } => (user.as_ref(), None),
             Self::Certificate { act_as } => (None, act_as.as_ref()),
-            Self::Anonymous(trace) => (Some(trace), None),
+            Self::Anonymous(trace) if !messages::is_trace(trace) => return no("the trace"),
+            Self::Anonymous(_) => (None, None),
         };
-        let too_long = |name: &String| odd(name) || name.len() > 1020;
-        if user.is_some_and(too_long)
-            || act_as.is_some_and(|name| name.is_empty() || too_long(name))
-        {
+        let cannot = |name: &String| name.is_empty() || odd(name) || name.len() > LONGEST_NAME;
+        if user.is_some_and(cannot) || act_as.is_some_and(cannot) {
             return no("the user name");
         }
         Ok(())
@@ -88,6 +95,9 @@ pub struct ClientOptions {
     pub allow_passwords_without_tls: bool,
     /// Take CRAM-MD5 where the server has nothing stronger. Default false.
     pub allow_obsolete_cram_md5: bool,
+    /// Where nonces come from. Default the system; a simulation that must
+    /// replay brings its own.
+    pub random: Random,
 }
 
 impl Default for ClientOptions {
@@ -97,6 +107,7 @@ impl Default for ClientOptions {
             most_iterations: 600_000,
             allow_passwords_without_tls: false,
             allow_obsolete_cram_md5: false,
+            random: Random::system(),
         }
     }
 }
@@ -116,7 +127,7 @@ pub struct Client {
     /// Messages sent.
     sent: u8,
     /// What the server said against a token; it is told that we heard.
-    refused: Option<ClientError>,
+    refused: Option<(TokenRefusal, ClientError)>,
 }
 
 impl Client {
@@ -160,9 +171,10 @@ impl Client {
                 messages::write_plain(it.act_as.as_deref(), &it.user, &it.password)
             }
             (Login::Token(it), _) if self.mechanism == Mechanism::XOAuth2 => {
-                messages::write_xoauth2(it)
+                tokens::write_xoauth2(it)
             }
-            (Login::Token(it), _) => messages::write_oauthbearer(it),
+            (Login::Token(it), _) => tokens::write_oauthbearer(Some(it), it.user.as_deref()),
+            (Login::Discovery { user }, _) => tokens::write_oauthbearer(None, user.as_deref()),
             (Login::Certificate { act_as }, _) => act_as.clone().unwrap_or_default().into_bytes(),
             (Login::Anonymous(trace), _) => trace.clone().into_bytes(),
         })
@@ -198,10 +210,16 @@ impl Client {
                 Ok(format!("{} {digest}", it.user).into_bytes())
             }
             // RFC 7628, section 3.2.3: refused; say that it was heard.
-            (Mechanism::OAuthBearer | Mechanism::XOAuth2, Login::Token(_), 2) => {
-                self.refused = Some(ClientError::server_said(&messages::token_status(challenge)));
+            (
+                Mechanism::OAuthBearer | Mechanism::XOAuth2,
+                Login::Token(_) | Login::Discovery { .. },
+                2,
+            ) => {
+                let refusal = TokenRefusal::parse(challenge);
+                let error = ClientError::server_said(&refusal.status);
+                self.refused = Some((refusal, error));
                 Ok(if self.mechanism == Mechanism::OAuthBearer {
-                    vec![1]
+                    tokens::HEARD.to_vec()
                 } else {
                     Vec::new()
                 })
@@ -212,7 +230,12 @@ impl Client {
 
     /// What a server said against a token: more than the protocol's bare no.
     pub fn refusal(&self) -> Option<&ClientError> {
-        self.refused.as_ref()
+        self.refused.as_ref().map(|(_, error)| error)
+    }
+
+    /// The same in its parts: where to get a token that will do.
+    pub fn token_refusal(&self) -> Option<&TokenRefusal> {
+        self.refused.as_ref().map(|(refusal, _)| refusal)
     }
 
     /// The protocol reports success, with the server's last data where it can
@@ -221,12 +244,15 @@ impl Client {
         if data.is_some_and(|it| it.len() > LONGEST_MESSAGE) {
             return Err(ClientError::TooLong);
         }
-        if let Some(refused) = self.refused.take() {
-            return Err(refused);
+        if let Some((_, error)) = &self.refused {
+            return Err(error.clone());
         }
         match &mut self.scram {
             Some(scram) => scram.finish(data),
-            None if self.sent == 0 => Err(ClientError::OutOfTurn),
+            // Nothing was asked for that could be granted.
+            None if self.sent == 0 || matches!(self.login, Login::Discovery { .. }) => {
+                Err(ClientError::OutOfTurn)
+            }
             None => Ok(()),
         }
     }

@@ -27,6 +27,11 @@ pub enum Failure {
     /// A checker said no.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The client had no token and asked which would do (RFC 7628, section
+    /// 4.3); it has been told. A failed authentication on the wire, and nothing
+    /// to hold against the peer.
+    #[error("the client asked which tokens are taken")]
+    Discovery,
     /// A method was called when it is not its turn. The calling protocol's
     /// fault, or a peer's that goes on after the end.
     #[error("nothing was to come now")]

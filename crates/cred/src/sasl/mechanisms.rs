@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::{
-    Channel, Client, ClientError, ClientOptions, Login, ScramHash, Server,
+    Channel, Client, ClientError, ClientOptions, Login, ScramHash, Server, TokenAdvice,
     scram::{Bind, ScramClient},
 };
+use crate::{Random, prepare_name};
 
 /// A mechanism. They are ordered by strength, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -130,6 +131,12 @@ pub struct ServerOptions {
     /// Offer CRAM-MD5 (where passwords are kept in the clear). Default false:
     /// it is broken for twenty years, and TLS with PLAIN is better.
     pub allow_obsolete_cram_md5: bool,
+    /// What a client is told whose token is refused, or who asks with none.
+    /// Default nothing but that it is refused.
+    pub token_advice: TokenAdvice,
+    /// Where nonces and challenges come from. Default the system; a simulation
+    /// that must replay brings its own.
+    pub random: Random,
 }
 
 /// A set of mechanisms, the strongest first: what a server offers.
@@ -186,11 +193,16 @@ impl Mechanisms {
 
     /// Starts a server's exchange by the mechanism that the client named, if
     /// this set, which is the one that was offered, has it.
-    pub fn start(&self, name: &str, channel: &Channel) -> Result<Server, NotOffered> {
+    pub fn start(
+        &self,
+        name: &str,
+        channel: &Channel,
+        options: &ServerOptions,
+    ) -> Result<Server, NotOffered> {
         let mechanism = Mechanism::parse(name)
             .filter(|it| self.contains(*it))
             .ok_or(NotOffered)?;
-        Ok(Server::new(mechanism, self, channel))
+        Ok(Server::new(mechanism, self, channel, options))
     }
 
     /// Chooses the strongest that fits what the client has, is safe on this
@@ -210,9 +222,8 @@ impl Mechanisms {
             (Mechanism::ScramSha256 | Mechanism::ScramSha1, Login::Password(_))
             | (Mechanism::External, Login::Certificate { .. })
             | (Mechanism::Anonymous, Login::Anonymous(_)) => true,
-            (Mechanism::Plain, Login::Password(_)) | (Mechanism::OAuthBearer, Login::Token(_)) => {
-                secret
-            }
+            (Mechanism::Plain, Login::Password(_))
+            | (Mechanism::OAuthBearer, Login::Token(_) | Login::Discovery { .. }) => secret,
             // Neither can say whom to act as.
             (Mechanism::Login, Login::Password(it)) => secret && it.act_as.is_none(),
             (Mechanism::CramMd5, Login::Password(it)) => {
@@ -232,12 +243,17 @@ impl Mechanisms {
                     Some(_) => Bind::NotOffered,
                     None => Bind::Cannot,
                 };
+                // RFC 5802, section 5.1: prepared before it is sent, so that what is
+                // signed is what the server looks up.
+                let prepared =
+                    |name| prepare_name(name).ok_or(ClientError::Unsendable("the user name"));
+                let act_as = it.act_as.as_deref().map(prepared).transpose()?;
                 Some(ScramClient::new(
                     hash,
                     bind,
-                    &it.user,
+                    &prepared(&it.user)?,
                     &it.password,
-                    it.act_as.as_deref(),
+                    act_as.as_deref(),
                     options,
                 ))
             }

@@ -23,7 +23,7 @@
 //! let mut client = seen.choose(&login, &channel, &ClientOptions::default())?;
 //! let initial = client.initial();
 //!
-//! let mut server = offer.start(client.mechanism().name(), &channel)?;
+//! let mut server = offer.start(client.mechanism().name(), &channel, &ServerOptions::default())?;
 //! let Step::Ask(Question::Login(credentials)) = server.step(initial.as_deref()) else { panic!() };
 //! assert_eq!(credentials.user(), Some("tim"));
 //! let known = Account::new("tim", credentials.kind());
@@ -49,6 +49,7 @@ mod mechanisms;
 mod messages;
 mod scram;
 mod server;
+mod tokens;
 
 pub use client::{Client, ClientOptions, Login};
 pub use error::{ClientError, Failure};
@@ -56,6 +57,7 @@ pub use mechanisms::{Mechanism, Mechanisms, NotOffered, ServerOptions, Takes};
 pub(crate) use messages::cram_md5_digest;
 pub use scram::{Binding, BindingKind, KeysError, ScramHash, ScramKeys, ScramRecord};
 pub use server::{Answer, Question, Server, Step};
+pub use tokens::{TokenAdvice, TokenRefusal};
 
 use crate::Certificate;
 

@@ -1,10 +1,12 @@
 //! The server's side of an exchange.
 
 use super::{
-    Channel, Failure, LONGEST_MESSAGE, Mechanism, Mechanisms, ScramHash, ScramRecord, messages,
+    Channel, Failure, LONGEST_MESSAGE, Mechanism, Mechanisms, ScramHash, ScramRecord,
+    ServerOptions, TokenAdvice, messages,
     scram::ScramServer,
+    tokens::{self, Bearer},
 };
-use crate::{Account, Anonymous, Certificate, Credentials, Refused, secret};
+use crate::{Account, Anonymous, Certificate, Credentials, Refused};
 
 /// What a server is to do next.
 #[derive(Debug)]
@@ -61,11 +63,19 @@ pub struct Server {
 #[derive(Debug)]
 enum Kind {
     Plain,
-    Login { user: Option<String> },
+    Login {
+        user: Option<String>,
+    },
     External(Certificate),
-    Token,
+    Token {
+        advice: TokenAdvice,
+        /// Why it was refused, once the client has been told.
+        refused: Option<Failure>,
+    },
     Anonymous,
-    CramMd5 { challenge: Vec<u8> },
+    CramMd5 {
+        challenge: Vec<u8>,
+    },
     Scram(Box<ScramServer>),
 }
 
@@ -77,18 +87,21 @@ enum Phase {
     Response,
     /// An answer is to come.
     Answer,
-    /// A token was refused, and the client has been told why.
-    TokenRefused(Refused),
     Over,
 }
 
 impl Server {
-    pub(super) fn new(mechanism: Mechanism, offered: &Mechanisms, channel: &Channel) -> Self {
+    pub(super) fn new(
+        mechanism: Mechanism,
+        offered: &Mechanisms,
+        channel: &Channel,
+        options: &ServerOptions,
+    ) -> Self {
         let kind = match mechanism {
             Mechanism::ScramSha256Plus | Mechanism::ScramSha256 => {
                 let plus_offered = offered.contains(Mechanism::ScramSha256Plus);
                 let plus = mechanism == Mechanism::ScramSha256Plus;
-                Self::scram(ScramHash::Sha256, plus, plus_offered, channel)
+                Self::scram(ScramHash::Sha256, plus, plus_offered, channel, options)
             }
             Mechanism::ScramSha1Plus | Mechanism::ScramSha1 => {
                 let plus_offered = offered.contains(Mechanism::ScramSha1Plus);
@@ -97,16 +110,21 @@ impl Server {
                     mechanism == Mechanism::ScramSha1Plus,
                     plus_offered,
                     channel,
+                    options,
                 )
             }
             Mechanism::External => Kind::External(channel.certificate.clone().unwrap_or_default()),
-            Mechanism::OAuthBearer | Mechanism::XOAuth2 => Kind::Token,
+            Mechanism::OAuthBearer | Mechanism::XOAuth2 => Kind::Token {
+                advice: options.token_advice.clone(),
+                refused: None,
+            },
             Mechanism::Plain => Kind::Plain,
             Mechanism::Login => Kind::Login { user: None },
             Mechanism::Anonymous => Kind::Anonymous,
             Mechanism::CramMd5 => {
                 // RFC 2195 wants a mail message's identifier; nothing reads it.
-                let [a, b] = [secret::random::<8>(), secret::random::<8>()].map(u64::from_be_bytes);
+                let [a, b] =
+                    [options.random.bytes(), options.random.bytes()].map(u64::from_be_bytes);
                 Kind::CramMd5 {
                     challenge: format!("<{a:016x}.{b:016x}@ropewalk>").into_bytes(),
                 }
@@ -119,12 +137,19 @@ impl Server {
         }
     }
 
-    fn scram(hash: ScramHash, plus: bool, plus_offered: bool, channel: &Channel) -> Kind {
+    fn scram(
+        hash: ScramHash,
+        plus: bool,
+        plus_offered: bool,
+        channel: &Channel,
+        options: &ServerOptions,
+    ) -> Kind {
         Kind::Scram(Box::new(ScramServer::new(
             hash,
             plus,
             plus_offered,
             channel.bindings.clone(),
+            &options.random,
         )))
     }
 
@@ -151,13 +176,12 @@ impl Server {
                 };
                 Ok(Step::Success { account, data })
             }
-            (Phase::Answer, Answer::Login(Err(refused))) => match self.kind {
-                Kind::Token if !refused.is_temporary() => {
-                    self.phase = Phase::TokenRefused(refused);
-                    return Step::Challenge(messages::TOKEN_REFUSED.to_vec());
-                }
-                _ => Err(refused.into()),
-            },
+            (Phase::Answer, Answer::Login(Err(refused)))
+                if matches!(self.kind, Kind::Token { .. }) && !refused.is_temporary() =>
+            {
+                Ok(self.refuse_token(refused.into()))
+            }
+            (Phase::Answer, Answer::Login(Err(refused))) => Err(refused.into()),
             (Phase::Answer, Answer::Scram(Ok(record))) => match &mut self.kind {
                 Kind::Scram(scram) => scram
                     .keys(record)
@@ -184,8 +208,19 @@ impl Server {
                 Err(Failure::Malformed("a response before the challenge"))
             }
             (Phase::Start | Phase::Response, Some(response)) => self.response(response),
-            (Phase::TokenRefused(refused), Some(_)) => Err(refused.into()),
             _ => Err(Failure::OutOfTurn),
+        }
+    }
+
+    /// RFC 7628, section 3.2.2: it is told why, and says that it heard.
+    fn refuse_token(&mut self, why: Failure) -> Step {
+        let google = self.mechanism == Mechanism::XOAuth2;
+        match &mut self.kind {
+            Kind::Token { advice, refused } => {
+                *refused = Some(why);
+                Step::Challenge(advice.refusal(google))
+            }
+            _ => Step::Failure(why),
         }
     }
 
@@ -208,12 +243,25 @@ impl Server {
                     ..std::mem::take(certificate)
                 })
             }
-            Kind::Token if self.mechanism == Mechanism::XOAuth2 => {
-                Credentials::Token(messages::parse_xoauth2(response)?)
+            Kind::Token {
+                refused: Some(why), ..
+            } => {
+                // Whatever it says now: it was to say that it heard.
+                return Err(why.clone());
             }
-            Kind::Token => Credentials::Token(messages::parse_oauthbearer(response)?),
+            Kind::Token { .. } => {
+                let parsed = if self.mechanism == Mechanism::XOAuth2 {
+                    tokens::parse_xoauth2(response)?
+                } else {
+                    tokens::parse_oauthbearer(response)?
+                };
+                match parsed {
+                    Bearer::Token(token) => Credentials::Token(token),
+                    Bearer::Question => return Ok(self.refuse_token(Failure::Discovery)),
+                }
+            }
             Kind::Anonymous => Credentials::Anonymous(Anonymous {
-                trace: messages::parse_name(response)?,
+                trace: messages::parse_trace(response)?,
             }),
             Kind::CramMd5 { challenge } => {
                 Credentials::CramMd5(messages::parse_cram_md5(response, challenge)?)

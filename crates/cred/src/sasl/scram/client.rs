@@ -34,7 +34,7 @@ enum State {
     /// The first message is out.
     Proving,
     /// The proof is out; this is what the server must sign with.
-    Verifying(Vec<u8>),
+    Verifying(Secret),
     Done,
     Failed,
 }
@@ -66,7 +66,7 @@ impl ScramClient {
         let act_as = act_as
             .map(|name| format!("a={}", encode_name(name)))
             .unwrap_or_default();
-        let nonce = nonce();
+        let nonce = nonce(&options.random);
         Self {
             hash,
             password: prepare_password(password.expose()),
@@ -142,15 +142,16 @@ impl ScramClient {
             .hmac(&self.hash.digest(&client), auth_message.as_bytes());
         let proof = STANDARD.encode(xor(&client, &signature));
         let server_key = Zeroizing::new(self.hash.hmac(&salted, b"Server Key"));
-        self.state = State::Verifying(self.hash.hmac(&server_key, auth_message.as_bytes()));
+        let signature = self.hash.hmac(&server_key, auth_message.as_bytes());
+        self.state = State::Verifying(signature.into());
         Ok(format!("{without_proof},p={proof}").into_bytes())
     }
 
-    fn verify(&mut self, signature: &[u8], message: &[u8]) -> Result<(), ClientError> {
+    fn verify(&mut self, signature: &Secret, message: &[u8]) -> Result<(), ClientError> {
         let text = std::str::from_utf8(message).map_err(|_| ClientError::Malformed("not UTF-8"))?;
         match ServerFinal::parse(text).map_err(ClientError::Malformed)? {
             ServerFinal::Error(error) => Err(ClientError::server_said(error)),
-            ServerFinal::Verifier(theirs) if secret::same(&theirs, signature) => {
+            ServerFinal::Verifier(theirs) if secret::same(&theirs, signature.expose()) => {
                 self.state = State::Done;
                 Ok(())
             }

@@ -6,7 +6,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::{Secret, prepare_password, secret};
+use crate::{Random, Secret, prepare_password, secret};
 
 /// SCRAM's hash function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,7 +98,17 @@ pub struct ScramKeys {
 impl ScramKeys {
     /// Keys of a password, with a new salt of 16 bytes.
     pub fn generate(hash: ScramHash, password: &[u8], iterations: u32) -> Self {
-        Self::derive(hash, password, &secret::random::<16>(), iterations)
+        Self::generate_with(&Random::system(), hash, password, iterations)
+    }
+
+    /// The same with a salt from `random`, which a simulation brings.
+    pub fn generate_with(
+        random: &Random,
+        hash: ScramHash,
+        password: &[u8],
+        iterations: u32,
+    ) -> Self {
+        Self::derive(hash, password, &random.bytes::<16>(), iterations)
     }
 
     /// Keys of a password (which SASLprep prepares), a salt and iterations.
@@ -213,6 +223,14 @@ impl ScramKeys {
     /// The iterations.
     pub fn iterations(&self) -> u32 {
         self.iterations
+    }
+
+    /// A number below `count` that only who has the keys can tell.
+    #[cfg(feature = "checkers")]
+    pub(crate) fn pick(&self, count: usize) -> usize {
+        let bytes = self.stored.expose().iter().take(4);
+        let number = bytes.fold(0usize, |n, byte| (n << 8) | usize::from(*byte));
+        number % count.max(1)
     }
 
     /// Whether `proof` shows that its sender has the password, this time: for

@@ -16,7 +16,7 @@ pub use keys::{KeysError, ScramHash, ScramKeys};
 pub(super) use message::{decode_name, encode_name};
 pub(crate) use server::ScramServer;
 
-use crate::{Account, Secret, secret};
+use crate::{Account, Random, Secret};
 
 /// A way to tie an exchange to the TLS connection below it, so that who sits
 /// between, with TLS to either side, is found out.
@@ -86,7 +86,7 @@ pub struct ScramRecord {
 }
 
 /// A nonce: 192 bits, a multiple of three bytes, so that there is no padding.
-fn nonce() -> String {
+fn nonce(random: &Random) -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
-    STANDARD.encode(secret::random::<24>())
+    STANDARD.encode(random.bytes::<24>())
 }

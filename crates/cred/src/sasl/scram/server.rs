@@ -7,7 +7,11 @@ use super::{
     message::{ClientFinal, ClientFirst, Flag},
     nonce,
 };
-use crate::{Account, Credentials, ScramProof, prepare_name, sasl::Failure, secret};
+use crate::{
+    Account, Credentials, Random, ScramProof, Secret, prepare_name,
+    sasl::{Failure, messages},
+    secret,
+};
 
 /// One exchange.
 #[derive(Debug)]
@@ -21,7 +25,7 @@ pub(crate) struct ScramServer {
     bindings: Vec<Binding>,
     nonce: String,
     first: Option<First>,
-    signature: Option<Vec<u8>>,
+    signature: Option<Secret>,
 }
 
 /// What is kept of the first messages.
@@ -31,7 +35,7 @@ struct First {
     act_as: Option<String>,
     bare: String,
     /// What the client must bind to.
-    binding: Vec<u8>,
+    binding: Secret,
     /// Both nonces.
     nonce: String,
     answered: Option<Answered>,
@@ -50,13 +54,14 @@ impl ScramServer {
         plus: bool,
         plus_offered: bool,
         bindings: Vec<Binding>,
+        random: &Random,
     ) -> Self {
         Self {
             hash,
             plus,
             plus_offered,
             bindings,
-            nonce: nonce(),
+            nonce: nonce(random),
             first: None,
             signature: None,
         }
@@ -105,9 +110,9 @@ impl ScramServer {
             prepare_name(&client.user).ok_or(Failure::Malformed("a name that cannot be one"))?;
         self.first = Some(First {
             user: user.clone(),
-            act_as: client.act_as,
+            act_as: client.act_as.as_deref().map(messages::name).transpose()?,
             bare: client.bare.to_owned(),
-            binding,
+            binding: binding.into(),
             nonce: format!("{}{}", client.nonce, self.nonce),
             answered: None,
         });
@@ -153,18 +158,20 @@ impl ScramServer {
         if client.nonce != nonce {
             return Err(Failure::Malformed("another exchange's nonce"));
         }
-        if !secret::same(&client.binding, &binding) {
+        if !secret::same(&client.binding, binding.expose()) {
             return Err(Failure::ChannelBinding);
         }
         let auth_message = format!("{bare},{},{}", answered.message, client.without_proof);
         let proven = answered.keys.proven(auth_message.as_bytes(), &client.proof);
-        self.signature = Some(answered.keys.server_signature(auth_message.as_bytes()));
+        let signature = answered.keys.server_signature(auth_message.as_bytes());
+        self.signature = Some(signature.into());
         let fits = answered.account.filter(|_| proven);
         Ok(Credentials::Scram(ScramProof { user, act_as, fits }))
     }
 
     /// The server's final message.
     pub(crate) fn success(&self) -> Option<Vec<u8>> {
-        Some(format!("v={}", STANDARD.encode(self.signature.as_ref()?)).into_bytes())
+        let signature = STANDARD.encode(self.signature.as_ref()?.expose());
+        Some(format!("v={signature}").into_bytes())
     }
 }

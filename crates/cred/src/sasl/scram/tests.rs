@@ -31,7 +31,8 @@ fn record(hash: ScramHash, salt: &str, iterations: u32) -> ScramRecord {
 fn known_answer(hash: ScramHash, nonces: [&str; 2], salt: &str, transcript: [&str; 4]) {
     let [first, challenge, last, verifier] = transcript;
     let mut client = client(hash, Bind::Cannot).with_nonce(nonces[0]);
-    let mut server = ScramServer::new(hash, false, false, vec![]).with_nonce(nonces[1]);
+    let mut server =
+        ScramServer::new(hash, false, false, vec![], &Random::system()).with_nonce(nonces[1]);
     assert_eq!(client.first(), first);
     assert_eq!(server.first(first.as_bytes()).unwrap(), "user");
     assert_eq!(server.keys(record(hash, salt, 4096)).unwrap(), challenge);
@@ -221,7 +222,7 @@ fn exchange(mut client: ScramClient, mut server: ScramServer) -> Result<bool, Fa
 #[test]
 fn channel_binding() {
     let hash = ScramHash::Sha256;
-    let server = |plus, bindings| ScramServer::new(hash, plus, true, bindings);
+    let server = |plus, bindings| ScramServer::new(hash, plus, true, bindings, &Random::system());
     let end_point = Binding::tls_server_end_point(&[9; 32]);
     let both = vec![exporter(1), end_point.clone()];
     let with = |binding| client(hash, Bind::With(binding));
@@ -237,7 +238,7 @@ fn channel_binding() {
     let struck = exchange(client(hash, Bind::NotOffered), server(false, both.clone()));
     assert!(matches!(struck, Err(Failure::Downgrade)));
     // Without it offered, the same flag is in order; and so is a client that cannot.
-    let plain = ScramServer::new(hash, false, false, vec![]);
+    let plain = ScramServer::new(hash, false, false, vec![], &Random::system());
     assert!(exchange(client(hash, Bind::NotOffered), plain).unwrap());
     assert!(exchange(client(hash, Bind::Cannot), server(false, both.clone())).unwrap());
     // The name of the mechanism and the flag must agree.
@@ -251,7 +252,7 @@ fn channel_binding() {
 fn a_server_refuses_replays_and_other_exchanges() {
     let hash = ScramHash::Sha1;
     let begin = || {
-        let mut server = ScramServer::new(hash, false, false, vec![]);
+        let mut server = ScramServer::new(hash, false, false, vec![], &Random::system());
         server
             .first(b"n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL")
             .unwrap();
