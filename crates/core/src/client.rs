@@ -134,7 +134,7 @@ impl<P: Protocol> Clone for Client<P> {
 impl<P: Protocol> fmt::Debug for Client<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("peer", &self.0.entry.peer)
+            .field("peer", self.0.entry.peer())
             .finish_non_exhaustive()
     }
 }

@@ -67,7 +67,7 @@ impl Connection {
 
     /// Our end.
     pub fn local(&self) -> &Address {
-        &self.live.entry.local
+        self.live.entry.local()
     }
 
     /// The other end, as far as it is known.

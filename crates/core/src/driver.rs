@@ -609,6 +609,7 @@ impl<P: Protocol> Driver<P> {
         }
         // What went wrong first is the reason, however it ended then.
         let why = self.failure.take().unwrap_or(why);
+        live.entry.set_end(&why);
         session.end(why.clone());
         let Session {
             protocol,

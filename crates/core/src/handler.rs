@@ -10,6 +10,7 @@ use std::{
 use crate::{
     Closed, Connection, Peer, Protocol, Result,
     driver::{Driver, Next},
+    tally::Refusal,
     work::BoxFuture,
 };
 
@@ -103,7 +104,13 @@ impl<F: Factory> Handler for Protocols<F> {
     fn serve(&self, conn: Connection) -> impl Future<Output = Result> + Send {
         match self.0.build(&conn.peer) {
             Some(protocol) => Serve::Protocol(Driver::new(protocol, conn)),
-            None => Serve::Declined(conn.id()),
+            None => {
+                conn.live.entry.set_declined();
+                if let Some(registry) = &conn.live.registry {
+                    registry.refused(Refusal::Declined);
+                }
+                Serve::Declined(conn.id())
+            }
         }
     }
 }
@@ -163,4 +170,10 @@ pub trait Layer: Send + Sync + 'static {
     /// # Errors
     /// An error ends the connection.
     fn wrap<'a>(&'a self, conn: Connection) -> BoxFuture<'a, Result<Connection>>;
+
+    /// Whether it speaks with the peer before the connection is served: then it
+    /// counts as a handshake in metrics. Default true.
+    fn negotiates(&self) -> bool {
+        true
+    }
 }

@@ -154,7 +154,9 @@
 //! - `test-ca`: a throwaway certificate authority.
 //! - `testing`: the testing kit.
 
+mod accept;
 mod address;
+mod allowance;
 mod buffer;
 mod client;
 mod connection;
@@ -166,6 +168,7 @@ mod framing;
 mod handler;
 mod input;
 mod limits;
+pub mod metrics;
 mod output;
 pub mod process;
 mod protocol;
@@ -178,6 +181,7 @@ mod session;
 mod signals;
 mod stream;
 mod sys;
+mod tally;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod throttle;
@@ -191,6 +195,7 @@ mod work;
 pub use bytes::Bytes;
 
 pub use address::{Address, Credentials, Peer};
+pub use allowance::Allowance;
 pub use client::Client;
 pub use connection::Connection;
 pub use datagram::{DatagramProtocol, DatagramServer, DatagramTransport, Datagrams, DatagramsIter};
@@ -199,6 +204,7 @@ pub use framing::{Frame, FrameError, Frames, Framing};
 pub use handler::{Factory, Handler, Layer, each, factory, protocol};
 pub use input::{Input, Line, Lines, TooLong};
 pub use limits::Limits;
+pub use metrics::Metrics;
 pub use output::{Output, Payload};
 pub use protocol::{Closed, Deadline, Error, Protocol, Result, Violation};
 pub use registry::{ConnectionId, ConnectionInfo, ConnectionState};

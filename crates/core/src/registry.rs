@@ -6,10 +6,9 @@
 use std::{
     collections::HashMap,
     fmt,
-    net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -20,7 +19,11 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::{Address, Limits, Peer, timers::clock};
+use crate::{
+    Address, Allowance, Closed, Counts, Limits, Peer, Result,
+    tally::{AcceptError, End, Handshake, Refusal, Totals},
+    timers::clock,
+};
 
 /// The number of a connection, unique in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,7 +67,9 @@ pub enum ConnectionState {
 pub struct ConnectionInfo {
     /// Its number.
     pub id: ConnectionId,
-    /// The other end, as it was when the connection was accepted.
+    /// What its server is called; see [`ServerOptions::service`](crate::ServerOptions::service).
+    pub service: Arc<str>,
+    /// The other end: who connected, or whom a proxy's header names.
     pub peer: Peer,
     /// Our end.
     pub local: Address,
@@ -91,14 +96,20 @@ pub(crate) enum Stage {
 /// The registry's record of one connection.
 pub(crate) struct Entry {
     pub(crate) id: ConnectionId,
-    pub(crate) peer: Peer,
-    pub(crate) local: Address,
+    peer: Peer,
+    local: Address,
+    /// Who is at either end in truth, once a proxy has said so.
+    proxied: OnceLock<Box<(Peer, Address)>>,
+    /// Whether it counts as one of its peer's.
+    counted: AtomicBool,
     pub(crate) since: Instant,
     /// Only the connection's task writes these two.
     read: AtomicU64,
     written: AtomicU64,
     state: AtomicU8,
     drain: AtomicU8,
+    /// An [`End`].
+    end: AtomicU8,
     waker: AtomicWaker,
     task: OnceLock<AbortHandle>,
 }
@@ -109,14 +120,32 @@ impl Entry {
             id: ConnectionId::next(),
             peer,
             local,
+            proxied: OnceLock::new(),
+            counted: AtomicBool::new(false),
             since: clock(),
             read: AtomicU64::new(0),
             written: AtomicU64::new(0),
             state: AtomicU8::new(0),
             drain: AtomicU8::new(0),
+            end: AtomicU8::new(End::Aborted as u8),
             waker: AtomicWaker::new(),
             task: OnceLock::new(),
         }
+    }
+
+    /// The other end; the proxied one, where there is one.
+    pub(crate) fn peer(&self) -> &Peer {
+        self.proxied.get().map_or(&self.peer, |ends| &ends.0)
+    }
+
+    /// Our end; what the peer of a proxy connected to, where there is one.
+    pub(crate) fn local(&self) -> &Address {
+        self.proxied.get().map_or(&self.local, |ends| &ends.1)
+    }
+
+    fn set_proxied(&self, peer: Peer, local: Address) {
+        // Headers are read once, all together, so nobody has said so before.
+        let _ = self.proxied.set(Box::new((peer, local)));
     }
 
     #[inline]
@@ -137,6 +166,36 @@ impl Entry {
 
     pub(crate) fn set_state(&self, state: ConnectionState) {
         self.state.store(state as u8, Relaxed);
+    }
+
+    /// Says why it ends, or why the protocol of it did.
+    pub(crate) fn set_end(&self, why: &Closed) {
+        if let Some(end) = End::of(why) {
+            self.end.store(end as u8, Relaxed);
+        }
+    }
+
+    /// Says why it ended if its protocol, where it has one, did not.
+    pub(crate) fn set_end_of_handler(&self, result: &Result) {
+        if self.end() == End::Aborted {
+            let end = match result {
+                Ok(()) => End::Local,
+                Err(error) => End::of_error(error),
+            };
+            self.end.store(end as u8, Relaxed);
+        }
+    }
+
+    pub(crate) fn set_declined(&self) {
+        self.end.store(End::Declined as u8, Relaxed);
+    }
+
+    pub(crate) fn set_handshake_failed(&self) {
+        self.end.store(End::Handshake as u8, Relaxed);
+    }
+
+    fn end(&self) -> End {
+        End::from_u8(self.end.load(Relaxed))
     }
 
     /// Asks the connection to say goodbye.
@@ -166,11 +225,12 @@ impl Entry {
         }
     }
 
-    fn info(&self) -> ConnectionInfo {
+    fn info(&self, service: &Arc<str>) -> ConnectionInfo {
         ConnectionInfo {
             id: self.id,
-            peer: self.peer.clone(),
-            local: self.local.clone(),
+            service: service.clone(),
+            peer: self.peer().clone(),
+            local: self.local().clone(),
             since: self.since,
             read: self.read(),
             written: self.written.load(Relaxed),
@@ -187,83 +247,189 @@ impl Entry {
 /// The connections of one server.
 pub(crate) struct Registry {
     pub(crate) limits: Arc<Limits>,
+    pub(crate) service: Arc<str>,
+    /// What it allows by itself, and what together with others.
+    own: Allowance,
+    shared: Option<Allowance>,
     open: Mutex<Open>,
     /// Told when a connection ends.
     ended: Notify,
     pub(crate) stage: watch::Sender<Stage>,
-    accepted: AtomicU64,
-    refused: AtomicU64,
 }
 
 #[derive(Default)]
 struct Open {
     entries: HashMap<ConnectionId, Arc<Entry>>,
-    per_peer: HashMap<IpAddr, usize>,
+    /// Under the same lock as the entries: what a connection had read moves
+    /// from there to here at one moment, and is never counted twice.
+    totals: Totals,
     /// The server is gone; its accept loop may not know yet.
     closed: bool,
 }
 
+/// A peer has as many connections as it may
+/// ([`Limits::per_peer`](crate::Limits::per_peer)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this peer has as many connections as it may")]
+pub(crate) struct TooMany;
+
+/// That one more connection may be. It goes back when dropped.
+pub(crate) struct Room(Option<Arc<Registry>>);
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let Some(registry) = self.0.take() {
+            registry.allowances().for_each(Allowance::free);
+        }
+    }
+}
+
 impl Registry {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(limits: Limits, service: Arc<str>, shared: Option<Allowance>) -> Arc<Self> {
+        let registry = Arc::new(Self {
+            own: Allowance::new(&limits),
             limits: Arc::new(limits),
+            service,
+            shared,
             open: Mutex::default(),
             ended: Notify::new(),
             stage: watch::Sender::new(Stage::Serving),
-            accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-        })
+        });
+        if let Some(shared) = &registry.shared {
+            shared.join(&registry);
+        }
+        registry
     }
 
-    /// Enters a connection, unless its peer has as many as it may.
-    pub(crate) fn admit(self: &Arc<Self>, peer: Peer, local: Address) -> Option<Live> {
-        let network = self.counted_network(&peer);
-        let mut open = self.lock();
-        if open.closed {
+    fn allowances(&self) -> impl Iterator<Item = &Allowance> {
+        std::iter::once(&self.own).chain(&self.shared)
+    }
+
+    /// Room for one more connection, if there is some.
+    pub(crate) fn try_room(self: &Arc<Self>) -> Option<Room> {
+        let own = self.own.try_room()?;
+        if let Some(shared) = &self.shared {
+            shared.try_room()?.forget();
+        }
+        own.forget();
+        Some(Room(Some(self.clone())))
+    }
+
+    /// Room for one more connection, once there is some.
+    pub(crate) async fn room(self: &Arc<Self>) -> Room {
+        // In this order, everywhere: who has the second waits for nothing.
+        let own = self.own.room().await;
+        if let Some(shared) = &self.shared {
+            shared.room().await.forget();
+        }
+        own.forget();
+        Room(Some(self.clone()))
+    }
+
+    /// The limit that keeps newcomers waiting, if it is time to say so.
+    pub(crate) fn may_warn_of_waiting(&self) -> Option<usize> {
+        let full = self.allowances().find(|a| a.try_room().is_none())?;
+        full.may_warn().then(|| full.limit())
+    }
+
+    /// Enters a connection, unless its peer has as many as it may, or the
+    /// server is gone. A proxy that will say for whom it speaks is not
+    /// `counted`: see [`proxied`](Self::proxied).
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        mut room: Room,
+        peer: Peer,
+        local: Address,
+        counted: bool,
+    ) -> Option<Live> {
+        if counted && self.enter(&peer).is_err() {
             return None;
         }
-        if let Some(network) = network {
-            let count = open.per_peer.entry(network).or_default();
-            if *count >= self.limits.per_peer {
-                self.refused.fetch_add(1, Relaxed);
-                return None;
-            }
-            *count += 1;
-        }
         let entry = Arc::new(Entry::new(peer, local));
+        entry.counted.store(counted, Relaxed);
+        let mut open = self.lock();
+        if open.closed {
+            drop(open);
+            self.forget(&entry);
+            return None;
+        }
         open.entries.insert(entry.id, entry.clone());
+        open.totals.accepted += 1;
         drop(open);
-        self.accepted.fetch_add(1, Relaxed);
+        // Its own from here on, until it leaves.
+        room.0 = None;
         Some(Live::new(entry, Some(self.clone()), self.limits.clone()))
     }
 
-    /// The network that a peer's connections are counted by, if they are.
-    fn counted_network(&self, peer: &Peer) -> Option<IpAddr> {
-        let ip = peer.address.inet()?.ip().to_canonical();
-        if self.limits.per_peer == 0 || (ip.is_loopback() && self.limits.loopback_exempt) {
-            return None;
+    /// Counts a connection of this peer with all that allow it, or with none.
+    fn enter(&self, peer: &Peer) -> Result<(), TooMany> {
+        if self.own.enter(peer) {
+            if self.shared.as_ref().is_none_or(|a| a.enter(peer)) {
+                return Ok(());
+            }
+            self.own.leave(peer);
         }
-        Some(match ip {
-            IpAddr::V4(_) => ip,
-            // A household has a /64, and all of its addresses are one peer.
-            IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) >> 64 << 64).into(),
-        })
+        self.refused(Refusal::Peer);
+        Err(TooMany)
+    }
+
+    /// Counts it no longer as one of its peer's.
+    fn forget(&self, entry: &Entry) {
+        if entry.counted.swap(false, Relaxed) {
+            self.allowances().for_each(|a| a.leave(entry.peer()));
+        }
+    }
+
+    /// Notes who is at either end of a connection in truth, as a proxy has said:
+    /// from now on it counts for that peer, and is shown as its.
+    fn proxied(&self, entry: &Entry, peer: Peer, local: Address) -> Result<(), TooMany> {
+        // The place that it had is given back first: it may be the same one's.
+        self.forget(entry);
+        self.enter(&peer)?;
+        entry.set_proxied(peer, local);
+        entry.counted.store(true, Relaxed);
+        Ok(())
+    }
+
+    pub(crate) fn refused(&self, why: Refusal) {
+        self.lock().totals.refused[why as usize] += 1;
+    }
+
+    pub(crate) fn handshake(&self, how: Handshake) {
+        self.lock().totals.handshakes[how as usize] += 1;
+    }
+
+    /// A connection's task is over.
+    pub(crate) fn ended(&self, entry: &Entry) {
+        self.lock().totals.closed[entry.end() as usize] += 1;
+    }
+
+    pub(crate) fn accept_failed(&self, why: AcceptError) {
+        self.lock().totals.accept_errors[why as usize] += 1;
     }
 
     pub(crate) fn len(&self) -> usize {
         self.lock().entries.len()
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.len() >= self.limits.connections
+    pub(crate) fn counts(&self) -> Counts {
+        let open = self.lock();
+        Counts {
+            open: open.entries.len(),
+            accepted: open.totals.accepted,
+            refused: open.totals.refused.iter().sum(),
+        }
     }
 
-    pub(crate) fn accepted(&self) -> u64 {
-        self.accepted.load(Relaxed)
-    }
-
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Relaxed)
+    /// How many are open, and the sums with what those have read and written.
+    pub(crate) fn totals(&self) -> (usize, Totals) {
+        let open = self.lock();
+        let mut totals = open.totals.clone();
+        for entry in open.entries.values() {
+            totals.read += entry.read();
+            totals.written += entry.written.load(Relaxed);
+        }
+        (open.entries.len(), totals)
     }
 
     /// Waits until `enough` is true of the number of open connections.
@@ -280,7 +446,12 @@ impl Registry {
     }
 
     pub(crate) fn connections(&self) -> Vec<ConnectionInfo> {
-        let mut all: Vec<_> = self.lock().entries.values().map(|e| e.info()).collect();
+        let mut all: Vec<_> = self
+            .lock()
+            .entries
+            .values()
+            .map(|e| e.info(&self.service))
+            .collect();
         all.sort_by_key(|c| c.id);
         all
     }
@@ -317,18 +488,14 @@ impl Registry {
     }
 
     fn leave(&self, entry: &Entry) {
-        let network = self.counted_network(&entry.peer);
+        let lasted = clock().saturating_duration_since(entry.since);
+        let written = entry.written.load(Relaxed);
         let mut open = self.lock();
         open.entries.remove(&entry.id);
-        if let Some(network) = network
-            && let Some(count) = open.per_peer.get_mut(&network)
-        {
-            *count -= 1;
-            if *count == 0 {
-                open.per_peer.remove(&network);
-            }
-        }
+        open.totals.end(entry.read(), written, lasted);
         drop(open);
+        self.forget(entry);
+        self.allowances().for_each(Allowance::free);
         self.ended.notify_waiters();
     }
 
@@ -360,6 +527,20 @@ impl Live {
     }
 }
 
+impl Live {
+    /// Notes who is at either end in truth, as a proxy has said.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the PROXY header's layer"))]
+    pub(crate) fn proxied(&self, peer: Peer, local: Address) -> Result<(), TooMany> {
+        match &self.registry {
+            Some(registry) => registry.proxied(&self.entry, peer, local),
+            None => {
+                self.entry.set_proxied(peer, local);
+                Ok(())
+            }
+        }
+    }
+}
+
 impl Drop for Live {
     fn drop(&mut self) {
         #[cfg(feature = "testing")]
@@ -367,5 +548,50 @@ impl Drop for Live {
         if let Some(registry) = &self.registry {
             registry.leave(&self.entry);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn peer(address: &str) -> Peer {
+        Peer::new(address.parse::<SocketAddr>().unwrap())
+    }
+
+    /// A proxy is counted as nobody until it says for whom it speaks.
+    #[test]
+    fn a_proxied_connection_counts_for_whom_the_proxy_names() {
+        let limits = Limits {
+            per_peer: 1,
+            ..Limits::default()
+        };
+        let shared = Allowance::new(&limits);
+        let registry = Registry::new(limits, "x".into(), Some(shared.clone()));
+        let proxy = peer("198.51.100.1:1");
+        let admit = |counted| {
+            let room = registry.try_room().unwrap();
+            let local = Address::Stdio;
+            registry.admit(room, proxy.clone(), local, counted)
+        };
+        let one = admit(false).unwrap();
+        let two = admit(false).unwrap();
+        let (ada, bob) = (peer("203.0.113.1:1"), peer("203.0.113.2:1"));
+        let to = || Address::Stdio;
+        one.proxied(ada.clone(), to()).unwrap();
+        assert_eq!(two.proxied(ada.clone(), to()), Err(TooMany));
+        two.proxied(bob.clone(), to()).unwrap();
+        assert_eq!(two.entry.peer().address, bob.address);
+        // The proxy's own place was never taken.
+        let own = admit(true).unwrap();
+        assert!(admit(true).is_none());
+        drop((one, two, own));
+        for one in [ada, bob, proxy] {
+            assert!(shared.enter(&one), "its place is free again");
+        }
+        assert_eq!(registry.counts().refused, 2);
+        assert_eq!(registry.len(), 0);
     }
 }

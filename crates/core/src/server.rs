@@ -1,38 +1,15 @@
-//! Accepting connections, serving each in a task of its own, and ending well.
+//! A server: what it is given, what it shows of itself, and how it ends.
 
-use std::{
-    fmt,
-    future::poll_fn,
-    io,
-    sync::Arc,
-    task::Poll,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::oneshot,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
-use tracing::Instrument;
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
-    Address, Bound, Connection, ConnectionId, ConnectionInfo, ConnectionState, Handler, Layer,
-    Limits, ListenError, Listener, Result, Schemes, ServerEndpoint,
+    Address, Allowance, Bound, ConnectionId, ConnectionInfo, Handler, Layer, Limits, ListenError,
+    Metrics, Result, Schemes, ServerEndpoint,
+    accept::{Accepting, Service},
     registry::{Registry, Stage},
-    schemes::Accepted,
-    timers::clock,
 };
-
-/// The first back-off after an accept that failed for lack of something.
-const BACK_OFF: Duration = Duration::from_millis(10);
-
-/// The longest back-off: what is lacking comes back when a connection ends,
-/// and a peer in the backlog should not wait much longer than that.
-const BACK_OFF_MOST: Duration = Duration::from_secs(1);
-
-/// How often the same trouble of a listener is logged.
-const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// How a server that ends by a signal drains: announce, then wait.
 pub(crate) const ANNOUNCE: Duration = Duration::from_secs(1);
@@ -78,6 +55,13 @@ pub struct ServerOptions {
     /// What every connection passes through, the outermost first, after the
     /// layers of the endpoint itself.
     pub layers: Vec<Arc<dyn Layer>>,
+    /// What it is called in metrics and lists of connections. Default `server`.
+    pub service: Arc<str>,
+    /// What it allows together with other servers that have a clone of the
+    /// same. Default none: [`limits`](Self::limits) alone.
+    pub allowance: Option<Allowance>,
+    /// Where it is measured. Default nowhere.
+    pub metrics: Option<Metrics>,
 }
 
 impl Default for ServerOptions {
@@ -94,6 +78,9 @@ impl From<Limits> for ServerOptions {
             #[cfg(feature = "tls")]
             tls: None,
             layers: Vec::new(),
+            service: "server".into(),
+            allowance: None,
+            metrics: None,
         }
     }
 }
@@ -110,7 +97,9 @@ impl From<Schemes> for ServerOptions {
 impl fmt::Debug for ServerOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerOptions")
+            .field("service", &self.service)
             .field("limits", &self.limits)
+            .field("allowance", &self.allowance)
             .field("layers", &self.layers.len())
             .finish_non_exhaustive()
     }
@@ -136,15 +125,14 @@ impl ServerOptions {
             None => None,
         };
         layers.extend(self.layers);
-        let registry = Registry::new(self.limits);
+        let registry = Registry::new(self.limits, self.service, self.allowance);
         let local = bound.listener.local();
+        if let Some(metrics) = &self.metrics {
+            metrics.watch(format!("{}:{local}", endpoint.scheme()), &registry);
+        }
         let (stop, stopped) = oneshot::channel();
-        let accepting = Accepting {
-            listener: bound.listener,
-            registry: registry.clone(),
-            service: Arc::new(Service { handler, layers }),
-            warned: None,
-        };
+        let service = Arc::new(Service { handler, layers });
+        let accepting = Accepting::new(bound.listener, registry.clone(), service);
         Ok(Server {
             scheme: endpoint.scheme().to_owned(),
             local,
@@ -202,14 +190,9 @@ impl Server {
         self.registry.connections()
     }
 
-    /// How many connections are open, were accepted, and were refused by a
-    /// limit.
+    /// How many connections are open, were accepted, and were turned away.
     pub fn counts(&self) -> Counts {
-        Counts {
-            open: self.registry.len(),
-            accepted: self.registry.accepted(),
-            refused: self.registry.refused(),
-        }
+        self.registry.counts()
     }
 
     /// Ends one connection at once; false if there is none of that number.
@@ -299,211 +282,14 @@ impl fmt::Debug for Server {
 }
 
 /// How many connections a server has and had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
     /// Open now.
     pub open: usize,
     /// Accepted since it began.
     pub accepted: u64,
-    /// Closed at once, since their peer had as many as it may.
+    /// Turned away: their peer had as many as it may, the factory declined
+    /// them, or the server drained and had no room for what its backlog held.
     pub refused: u64,
-}
-
-/// What serves a connection, and what it passes through first.
-struct Service<H> {
-    handler: H,
-    layers: Vec<Arc<dyn Layer>>,
-}
-
-impl<H: Handler> Service<H> {
-    /// The connection comes in a box that is gone when it is served: what an
-    /// `async fn` is given stays in its task to the end, beside whatever it is
-    /// moved to.
-    async fn serve(self: Arc<Self>, conn: Box<Connection>) {
-        let entry = conn.live.entry.clone();
-        if let Err(error) = self.serve_wrapped(conn).await {
-            // With its peer: the span that names it is for those who debug.
-            tracing::info!(error, peer = %entry.peer, "connection failed");
-        }
-    }
-
-    async fn serve_wrapped(&self, mut conn: Box<Connection>) -> Result {
-        if !self.layers.is_empty() {
-            conn = Box::pin(self.wrap(unbox(conn))).await?;
-        }
-        self.handler.serve(unbox(conn)).await
-    }
-
-    async fn wrap(&self, mut conn: Connection) -> Result<Box<Connection>> {
-        let deadline = conn.live.limits.handshake;
-        let draining = conn.draining();
-        let wrapped = async {
-            for layer in &self.layers {
-                conn = layer.wrap(conn).await?;
-            }
-            conn.live.entry.set_state(ConnectionState::Open);
-            Ok(conn)
-        };
-        tokio::select! {
-            biased;
-            result = timeout(deadline, wrapped) => match result {
-                Ok(result) => result.map(Box::new),
-                Err(_) => Err(HandshakeError::TimedOut.into()),
-            },
-            // Nobody waits for one who has not even said hello.
-            () = draining => Err(HandshakeError::Draining.into()),
-        }
-    }
-}
-
-#[expect(clippy::boxed_local, reason = "that it is one is the point")]
-/// Frees the box at once; `*boxed` would keep it to the end of its scope.
-fn unbox<T>(boxed: Box<T>) -> T {
-    *boxed
-}
-
-/// Why a connection did not come through its layers.
-#[derive(Debug, thiserror::Error)]
-enum HandshakeError {
-    #[error("the handshake did not end in time")]
-    TimedOut,
-    #[error("the server drained during the handshake")]
-    Draining,
-}
-
-/// The accept loop of one listener.
-struct Accepting<H> {
-    listener: Box<dyn Listener>,
-    registry: Arc<Registry>,
-    service: Arc<Service<H>>,
-    warned: Option<Instant>,
-}
-
-impl<H: Handler> Accepting<H> {
-    async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
-        let mut back_off = BACK_OFF;
-        loop {
-            let event = tokio::select! {
-                biased;
-                _ = &mut stopped => break,
-                event = self.next() => event,
-            };
-            match event {
-                Some(Ok(accepted)) => {
-                    back_off = BACK_OFF;
-                    self.admit(accepted);
-                }
-                None => return,
-                Some(Err(error)) if is_of_one_connection(&error) => {
-                    tracing::debug!(%error, "a connection ended before it was accepted");
-                }
-                // No descriptors, no buffers: they come back when connections
-                // end. Trying at once again would spin.
-                Some(Err(error)) => {
-                    if self.may_warn() {
-                        tracing::warn!(%error, "cannot accept; trying again shortly");
-                    }
-                    tokio::select! {
-                        _ = &mut stopped => break,
-                        () = sleep(back_off) => {}
-                    }
-                    back_off = (back_off * 2).min(BACK_OFF_MOST);
-                }
-            }
-        }
-        let listener = std::mem::replace(&mut self.listener, Box::new(Ended));
-        for accepted in listener.finish() {
-            self.admit(accepted);
-        }
-    }
-
-    /// The next connection, once there is room for it.
-    async fn next(&mut self) -> Option<io::Result<Accepted>> {
-        if self.registry.is_full() {
-            let limit = self.registry.limits.connections;
-            if self.may_warn() {
-                tracing::warn!(limit, "as many connections as allowed; further ones wait");
-            }
-            self.registry.until(|open| open < limit).await;
-        }
-        poll_fn(|cx| self.listener.poll_accept(cx)).await
-    }
-
-    fn admit(&self, accepted: Accepted) {
-        let Accepted {
-            stream,
-            peer,
-            local,
-        } = accepted;
-        let Some(live) = self.registry.admit(peer.clone(), local) else {
-            if !self.registry.is_closed() {
-                tracing::info!(%peer, "refused: this peer has as many connections as it may");
-            }
-            return;
-        };
-        let entry = live.entry.clone();
-        if self.service.layers.is_empty() {
-            entry.set_state(ConnectionState::Open);
-        }
-        let span = tracing::debug_span!("connection", id = %entry.id, %peer);
-        let conn = Box::new(Connection {
-            stream,
-            prefix: crate::Input::default(),
-            peer,
-            live,
-            idle: None,
-        });
-        let task = tokio::spawn(self.service.clone().serve(conn).instrument(span));
-        entry.set_task(task.abort_handle());
-        if self.registry.is_closed() {
-            // The server was dropped before it could know of this task.
-            task.abort();
-        }
-    }
-
-    fn may_warn(&mut self) -> bool {
-        let now = clock();
-        let may = self.warned.is_none_or(|at| now - at >= WARN_EVERY);
-        if may {
-            self.warned = Some(now);
-        }
-        may
-    }
-}
-
-/// Whether an error of accept is about the connection that was to be accepted,
-/// and says nothing about the next one (see accept(2)).
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::ConnectionAborted
-            | Kind::ConnectionReset
-            | Kind::ConnectionRefused
-            | Kind::Interrupted
-            | Kind::NotConnected
-            | Kind::NetworkDown
-            | Kind::NetworkUnreachable
-            | Kind::HostUnreachable
-            | Kind::TimedOut
-            | Kind::PermissionDenied
-            | Kind::InvalidInput
-    )
-}
-
-/// In the place of a listener that has ended.
-struct Ended;
-
-impl Listener for Ended {
-    fn poll_accept(
-        &mut self,
-        _: &mut std::task::Context<'_>,
-    ) -> Poll<Option<io::Result<Accepted>>> {
-        Poll::Ready(None)
-    }
-
-    fn local(&self) -> Address {
-        Address::Other("ended".into())
-    }
 }

@@ -359,7 +359,7 @@ impl<P: Protocol> Transport<P> {
 
     /// Our end.
     pub fn local(&self) -> &Address {
-        &self.entry.local
+        self.entry.local()
     }
 
     /// The other end, as far as it is known.

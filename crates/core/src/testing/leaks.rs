@@ -16,7 +16,7 @@ thread_local! {
 pub(crate) fn opened(entry: &Entry) {
     OPEN.with_borrow_mut(|open| {
         if let Some(open) = open {
-            let what = format!("{} from {} to {}", entry.id, entry.peer, entry.local);
+            let what = format!("{} from {} to {}", entry.id, entry.peer(), entry.local());
             open.insert(entry.id, what);
         }
     });

@@ -2,8 +2,10 @@
 //! peers that are silent, noisy or too many.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are test too")]
 
-#[path = "common/log.rs"]
+#[path = "../common/log.rs"]
 mod log;
+mod metrics;
+mod shared;
 
 use std::{
     io::{Read, Seek},
