@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod fields;
 pub mod grammar;
+mod overlap;
 mod server;
 
 pub(crate) use address::{Host, Interface, ScopedIp, UnixPath};

@@ -4,6 +4,7 @@
 //! The built-ins (tcp, tls, unix, stdio, exec, fd, udp, mem) are in every one,
 //! and [`Schemes::add`] puts others beside them.
 
+mod check;
 mod error;
 mod fd;
 mod memory;
