@@ -1,34 +1,83 @@
-//! Why the command ends other than well, in one line.
+//! Why the command ends other than well, in one line; a configuration may be wrong in several.
 
-use std::{fmt::Display, process::ExitCode};
+use std::{fmt, fmt::Display, process::ExitCode};
 
 use ropewalk_core::{Error, ListenError, ServerEndpoint};
 
 /// Why it ends, and so with which exit status.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Arguments or configuration: whoever wrote them is at fault. The text names the option, the
-    /// value and what is expected.
-    Usage(String),
+    /// An argument: whoever wrote it is at fault.
+    Usage(Usage),
+    /// Files of the operator's, wrong in as many places as there are lines. Each names the file and
+    /// what is expected.
+    Files(Vec<String>),
     /// All else: a port in use, a drain cut short.
     Run(Error),
 }
 
+/// What is wrong with an argument.
+#[derive(Debug)]
+pub(crate) struct Usage {
+    /// The option, as `--listen`; none where several or none at all are concerned.
+    pub(crate) option: Option<&'static str>,
+    /// Its value, where that is at fault.
+    pub(crate) value: Option<String>,
+    /// Why, and what is expected.
+    pub(crate) why: String,
+}
+
+impl Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.option, &self.value) {
+            (Some(option), Some(value)) => write!(f, "{option} \"{value}\": {}", self.why),
+            (Some(option), None) => write!(f, "{option}: {}", self.why),
+            (None, _) => f.write_str(&self.why),
+        }
+    }
+}
+
 impl Failure {
     /// What is wrong with the value of an option.
-    pub(crate) fn usage(option: &str, value: impl Display, why: impl Display) -> Self {
-        Self::Usage(format!("{option} \"{value}\": {why}"))
+    pub(crate) fn usage(option: &'static str, value: impl Display, why: impl Display) -> Self {
+        Self::Usage(Usage {
+            option: Some(option),
+            value: Some(value.to_string()),
+            why: why.to_string(),
+        })
     }
 
-    /// Why nothing listens on an endpoint.
-    pub(crate) fn listen(endpoint: &ServerEndpoint, error: ListenError) -> Self {
+    /// What is wrong with an option, where that says all of its value.
+    pub(crate) fn option(option: &'static str, why: impl Display) -> Self {
+        Self::Usage(Usage {
+            option: Some(option),
+            value: None,
+            why: why.to_string(),
+        })
+    }
+
+    /// What is wrong with the arguments as a whole.
+    pub(crate) fn arguments(why: impl Display) -> Self {
+        Self::Usage(Usage {
+            option: None,
+            value: None,
+            why: why.to_string(),
+        })
+    }
+
+    /// Why nothing listens on an endpoint that an option names.
+    pub(crate) fn listen(
+        option: &'static str,
+        endpoint: &ServerEndpoint,
+        error: ListenError,
+    ) -> Self {
         match error {
             ListenError::Tls(error) => {
                 let why = format!("{error}, expected a certificate chain and its key in PEM");
-                Self::usage("--listen", endpoint, why)
+                Self::usage(option, endpoint, why)
             }
             ListenError::Endpoint(_) | ListenError::Unsupported { .. } => {
-                Self::Usage(format!("--listen: {error}"))
+                Self::option(option, error)
             }
             error => Self::run(error),
         }
@@ -39,12 +88,19 @@ impl Failure {
         Self::Run(error.into())
     }
 
-    /// Says it, in one line on standard error, and returns the exit status.
+    /// Says it, in one line for each fault on standard error, and returns the exit status.
     pub(crate) fn say(&self) -> ExitCode {
+        // The log may not be set up yet, or be for a machine; what is wrong with what somebody
+        // wrote is for whoever wrote it.
         match self {
-            // The log may not be set up yet, or be for a machine; this is for whoever typed.
-            Self::Usage(why) => {
-                eprintln!("ropewalk: {}", printable(why));
+            Self::Usage(usage) => {
+                eprintln!("ropewalk: {}", printable(&usage.to_string()));
+                ExitCode::from(2)
+            }
+            Self::Files(lines) => {
+                for line in lines {
+                    eprintln!("ropewalk: {}", printable(line));
+                }
                 ExitCode::from(2)
             }
             Self::Run(why) if tracing::dispatcher::has_been_set() => {

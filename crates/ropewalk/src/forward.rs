@@ -13,8 +13,8 @@ use ropewalk_core::{
 
 use crate::{
     failure::Failure,
-    listen::{self, Servers, Service},
-    options::{Common, Tls, check_stdio},
+    options::Tls,
+    plan::{Plan, ServerArgs, Service},
 };
 
 pub(crate) const FORWARD: Service = Service {
@@ -22,10 +22,7 @@ pub(crate) const FORWARD: Service = Service {
     files: 2,
 };
 
-/// Forward connections from any endpoint to any endpoint
-///
-/// TLS may be on or off on either side. `--listen stdio:` forwards standard input and output, and
-/// ends with the connection. In a drain, transfers go on until its time is over.
+/// The arguments of `ropewalk forward`.
 #[derive(Args)]
 pub(crate) struct Forward {
     /// Where to listen: tcp:PORT (loopback; interface=* for all), tls:PORT, unix:PATH, fd:NUMBER,
@@ -39,48 +36,36 @@ pub(crate) struct Forward {
 
     #[command(flatten)]
     tls: Tls,
+}
 
-    #[command(flatten)]
-    common: Common,
+impl ServerArgs for Forward {
+    async fn plan(self, plan: &mut Plan) {
+        let tls = plan.tls(&self.tls);
+        let options = match self.connecting() {
+            Ok(options) => options,
+            Err(failure) => {
+                plan.fault(failure);
+                ConnectOptions::default()
+            }
+        };
+        let forwarder = Forwarder::new(self.to, options);
+        for endpoint in &self.listen {
+            let options = plan.options(tls.as_ref());
+            plan.stream(FORWARD, "--listen", endpoint, forwarder.clone(), options);
+        }
+        if self.listen.iter().any(|e| e.scheme() == "stdio") {
+            let unreachable = forwarder.unreachable;
+            plan.at_end(move || match unreachable.load(Relaxed) {
+                true => Err(Failure::run("nothing was forwarded")),
+                false => Ok(()),
+            });
+        }
+    }
 }
 
 impl Forward {
-    pub(crate) fn run(self) -> Result<(), Failure> {
-        check_stdio(&self.listen)?;
-        self.check_schemes()?;
-        let tls = self.tls.server(&self.listen)?;
-        let options = ConnectOptions::default()
-            .prepare(&self.to)
-            .map_err(|error| {
-                let why = format!("{error}, expected certificates in PEM");
-                Failure::usage("--to", &self.to, why)
-            })?;
-        let forwarder = Forwarder::new(self.to, options);
-        let unreachable = forwarder.unreachable.clone();
-        let netcat = self.listen.iter().any(|e| e.scheme() == "stdio");
-        listen::run(&self.common, async {
-            let mut servers = Servers::new(&self.common)?;
-            for endpoint in &self.listen {
-                let mut options = servers.options();
-                options.tls = tls.clone();
-                servers
-                    .stream(FORWARD, endpoint, forwarder.clone(), options)
-                    .await?;
-            }
-            servers.serve().await?;
-            match netcat && unreachable.load(Relaxed) {
-                true => Err(Failure::run("nothing was forwarded")),
-                false => Ok(()),
-            }
-        })
-    }
-
-    /// What can be known before the first connection fails.
-    fn check_schemes(&self) -> Result<(), Failure> {
-        if let Some(udp) = self.listen.iter().find(|e| e.scheme() == "udp") {
-            let why = "datagrams are not forwarded, expected tcp, tls, unix, fd or stdio";
-            return Err(Failure::usage("--listen", udp, why));
-        }
+    /// How to connect to the target; what can be known before the first connection fails.
+    fn connecting(&self) -> Result<ConnectOptions, Failure> {
         if self.to.scheme() == "udp" || self.to.description().is_some() {
             let why = format!(
                 "cannot forward to {}, expected tcp, tls, unix, exec or fd",
@@ -88,7 +73,12 @@ impl Forward {
             );
             return Err(Failure::usage("--to", &self.to, why));
         }
-        Ok(())
+        ConnectOptions::default()
+            .prepare(&self.to)
+            .map_err(|error| {
+                let why = format!("{error}, expected certificates in PEM");
+                Failure::usage("--to", &self.to, why)
+            })
     }
 }
 

@@ -19,19 +19,11 @@ use ropewalk_core::{
     ServerEndpoint, ServerOptions, Signals, endpoint::quote, raise_open_files,
 };
 
-use crate::{failure::Failure, options::Common};
-
-/// What listens, under the name that its listening line bears.
-#[derive(Clone, Copy)]
-pub(crate) struct Service {
-    pub(crate) name: &'static str,
-    /// Open files that one connection takes at most.
-    pub(crate) files: usize,
-}
+use crate::{failure::Failure, options::Common, plan::Service};
 
 /// All that listens in this process.
-pub(crate) struct Servers<'a> {
-    common: &'a Common,
+pub(crate) struct Servers {
+    common: Common,
     signals: Signals,
     streams: Vec<Server>,
     datagrams: Vec<DatagramServer<()>>,
@@ -61,10 +53,10 @@ pub(crate) fn run(
     result
 }
 
-impl<'a> Servers<'a> {
+impl Servers {
     /// None yet. From here on signals are heard, so that one which comes while listeners open is
     /// not lost; and the limit of open files is raised.
-    pub(crate) fn new(common: &'a Common) -> Result<Self, Failure> {
+    pub(crate) fn new(common: Common) -> Result<Self, Failure> {
         let open_files = raise_open_files()
             .inspect_err(|error| tracing::warn!(%error, "cannot raise the limit of open files"));
         Ok(Self {
@@ -88,6 +80,7 @@ impl<'a> Servers<'a> {
     pub(crate) async fn stream(
         &mut self,
         service: Service,
+        option: &'static str,
         endpoint: &ServerEndpoint,
         handler: impl Handler,
         options: ServerOptions,
@@ -103,7 +96,7 @@ impl<'a> Servers<'a> {
         let server = endpoint
             .listen_with(handler, options)
             .await
-            .map_err(|error| Failure::listen(endpoint, error))?;
+            .map_err(|error| Failure::listen(option, endpoint, error))?;
         let address = server.local_address().clone();
         if let Some(endpoint) = shown(endpoint, &address) {
             self.lines.push((service.name, endpoint));
@@ -119,13 +112,14 @@ impl<'a> Servers<'a> {
     pub(crate) async fn datagrams(
         &mut self,
         service: Service,
+        option: &'static str,
         endpoint: &ServerEndpoint,
         protocol: impl DatagramProtocol<Message = ()>,
     ) -> Result<Address, Failure> {
         let server = endpoint
             .listen_datagrams(protocol)
             .await
-            .map_err(|error| Failure::listen(endpoint, error))?;
+            .map_err(|error| Failure::listen(option, endpoint, error))?;
         self.lines.push((service.name, server.local_endpoint()));
         let address = server.local_address();
         self.datagrams.push(server);
@@ -190,11 +184,11 @@ impl<'a> Servers<'a> {
             () = signals.first() => {}
             ended = ended(&mut streams, &datagrams) => return ended,
         }
-        let announce = (common.drain / 10).min(ANNOUNCE);
-        let grace = common.drain - announce;
+        let announce = (common.drain() / 10).min(ANNOUNCE);
+        let grace = common.drain() - announce;
         // All announce at the same time, and all stop at the same time.
         let streams = join_all(streams.into_iter().map(|s| s.drain(announce, grace)));
-        let datagrams = join_all(datagrams.into_iter().map(|d| d.drain(common.drain)));
+        let datagrams = join_all(datagrams.into_iter().map(|d| d.drain(common.drain())));
         let both = signals.unless_second(join(streams, datagrams)).await;
         let (leftovers, _) = both.map_err(Failure::run)?;
         let cut: usize = leftovers.iter().map(|leftover| leftover.cut).sum();

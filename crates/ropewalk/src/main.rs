@@ -1,23 +1,30 @@
 //! The command `ropewalk`: every protocol as a server, and a lab of all of them.
 //!
-//! One file a subcommand: its arguments as a struct, and `run`. What they share stands in `options`
-//! (what every server takes), `listen` (listening, saying so, and ending well) and `stream`. Here
-//! are only the list of them and the exit status: 0 when all was done, 2 for bad arguments or a
-//! bad configuration, 1 for what went wrong later. Standard output is for what was asked for;
+//! One module a subcommand: its arguments as a struct, and `run`; a server has `plan` instead, which
+//! says what is to listen, so that it can be one of many in a site. What they share stands in
+//! `options` (what every server takes), `plan` (what is to listen, and what is wrong with it) and
+//! `listen` (listening, saying so, and ending well). Here are only the list of them and the exit
+//! status: 0 when all was done, 2 for bad arguments or a bad configuration, 1 for what went wrong
+//! later. Standard output is for what was asked for;
 //! everything else goes to standard error.
 
 mod completions;
-mod echo;
 mod failure;
 mod forward;
 mod lab;
 mod listen;
 mod options;
+mod plan;
+mod site;
+mod small;
+mod web;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use failure::{Failure, one_line};
+use plan::Alone;
+use small::SmallServer;
 
 /// Servers, forwards and a lab for network protocols.
 #[derive(Parser)]
@@ -33,8 +40,30 @@ struct Cli {
 #[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 enum Command {
     Lab(lab::Lab),
-    Echo(echo::EchoServer),
-    Forward(forward::Forward),
+    /// Run a site: any set of services with one configuration
+    Serve(site::Serve),
+    /// Serve a folder over HTTP
+    Web(Alone<web::WebServer>),
+    /// Forward connections from any endpoint to any endpoint
+    ///
+    /// TLS may be on or off on either side. `--listen stdio:` forwards standard input and output,
+    /// and ends with the connection. In a drain, transfers go on until its time is over.
+    Forward(Alone<forward::Forward>),
+    /// Send every byte back (RFC 862)
+    Echo(Alone<SmallServer<small::Echo>>),
+    /// Throw every byte away (RFC 863)
+    Discard(Alone<SmallServer<small::Discard>>),
+    /// Send characters without end (RFC 864)
+    ///
+    /// Over UDP each datagram is answered by one of at most 512 characters, and never by more than
+    /// it brought: its sender may be forged.
+    Chargen(Alone<SmallServer<small::Chargen>>),
+    /// Tell the date and time of day, in GMT (RFC 867)
+    Daytime(Alone<SmallServer<small::Daytime>>),
+    /// Tell the seconds since 1900, in 32 bits (RFC 868)
+    ///
+    /// They run over in 2036, and go on from 0.
+    Time(Alone<SmallServer<small::Time>>),
     Completions(completions::Completions),
 }
 
@@ -42,8 +71,14 @@ impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
             Self::Lab(lab) => lab.run(),
-            Self::Echo(echo) => echo.run(),
+            Self::Serve(serve) => serve.run(),
+            Self::Web(web) => web.run(),
             Self::Forward(forward) => forward.run(),
+            Self::Echo(echo) => echo.run(),
+            Self::Discard(discard) => discard.run(),
+            Self::Chargen(chargen) => chargen.run(),
+            Self::Daytime(daytime) => daytime.run(),
+            Self::Time(time) => time.run(),
             Self::Completions(completions) => completions.run(),
         }
     }
@@ -58,7 +93,7 @@ fn main() -> ExitCode {
             let _ = asked.print();
             return ExitCode::SUCCESS;
         }
-        Err(error) => Err(Failure::Usage(one_line(&error.to_string()))),
+        Err(error) => Err(Failure::arguments(one_line(&error.to_string()))),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

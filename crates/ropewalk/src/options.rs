@@ -3,14 +3,14 @@
 use std::{env, io, io::IsTerminal, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
-use ropewalk_core::{Limits, ServerEndpoint, tls::TlsServer};
+use ropewalk_core::{Limits, tls::TlsServer};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
 
 /// What every server takes.
-#[derive(Args)]
+#[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Common {
     /// Say in JSON what listens, one object a line, and write nothing else to standard output
@@ -36,11 +36,12 @@ pub(crate) struct Common {
 
     /// Time to end well after SIGTERM or SIGINT: a tenth of it, one second at most, to announce the
     /// end while new connections are still accepted, the rest for them to end; then they are cut
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    pub(crate) drain: Duration,
+    /// [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    drain: Option<Duration>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Level {
     Error,
     Warn,
@@ -56,6 +57,23 @@ enum Format {
 }
 
 impl Common {
+    /// These, and where they say nothing, the others.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            json: self.json || other.json,
+            log: self.log.or(other.log),
+            log_format: self.log_format.or(other.log_format),
+            max_connections: self.max_connections.or(other.max_connections),
+            max_per_peer: self.max_per_peer.or(other.max_per_peer),
+            drain: self.drain.or(other.drain),
+        }
+    }
+
+    /// The time for a drain as a whole.
+    pub(crate) fn drain(&self) -> Duration {
+        self.drain.unwrap_or(DRAIN)
+    }
+
     /// What a server allows.
     pub(crate) fn limits(&self) -> Limits {
         let mut limits = Limits::default();
@@ -103,7 +121,7 @@ impl Common {
 }
 
 /// The certificate of `tls:` listeners that name none themselves.
-#[derive(Args)]
+#[derive(Args, Clone, Default)]
 #[command(next_help_heading = "TLS")]
 pub(crate) struct Tls {
     /// The certificate chain of tls: listeners that name none themselves (cert=), PEM
@@ -116,38 +134,24 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// The certificate, checked against the listeners that need it.
-    pub(crate) fn server(&self, listen: &[ServerEndpoint]) -> Result<Option<TlsServer>, Failure> {
+    /// Whether any of it is given.
+    pub(crate) fn is_set(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
+    /// The certificate; none if none is named.
+    pub(crate) fn server(&self) -> Result<Option<TlsServer>, Failure> {
         let Some(cert) = &self.tls_cert else {
-            return match listen.iter().find(|endpoint| endpoint.needs_certificate()) {
-                Some(endpoint) => Err(Failure::usage(
-                    "--listen",
-                    endpoint,
-                    "no certificate, expected --tls-cert FILE, or cert=FILE in the endpoint",
-                )),
-                None => Ok(None),
-            };
+            return Ok(None);
         };
         let key = self.tls_key.as_ref().unwrap_or(cert);
-        match TlsServer::from_files(cert, key) {
-            Ok(tls) => Ok(Some(tls)),
-            Err(error) => Err(Failure::Usage(format!(
-                "--tls-cert: {error}, expected a certificate chain in PEM, and its key there or by --tls-key"
-            ))),
-        }
-    }
-}
-
-/// Refuses `stdio:` beside other listeners: standard output is its connection, and their listening
-/// lines would be in the middle of it.
-pub(crate) fn check_stdio(listen: &[ServerEndpoint]) -> Result<(), Failure> {
-    match listen.iter().find(|endpoint| endpoint.scheme() == "stdio") {
-        Some(stdio) if listen.len() > 1 => Err(Failure::usage(
-            "--listen",
-            stdio,
-            "one of several, expected it to be the only one, since it owns standard output",
-        )),
-        _ => Ok(()),
+        let server = TlsServer::from_files(cert, key).map_err(|error| {
+            let why = format!(
+                "{error}, expected a certificate chain in PEM, and its key there or by --tls-key"
+            );
+            Failure::option("--tls-cert", why)
+        })?;
+        Ok(Some(server))
     }
 }
 
@@ -165,6 +169,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .filter(|duration| *duration <= LONGEST_DRAIN)
         .ok_or_else(|| "expected seconds, such as 10 or 2.5, a day at most".into())
 }
+
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// More would be a slip of the pen.
 const LONGEST_DRAIN: Duration = Duration::from_secs(24 * 60 * 60);

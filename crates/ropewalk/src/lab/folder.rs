@@ -73,8 +73,8 @@ impl Folder {
 
 /// The site at first.
 const SITE: &[(&str, &str)] = &[
-    ("index.html", include_str!("site/index.html")),
-    ("style.css", include_str!("site/style.css")),
+    ("index.html", include_str!("pages/index.html")),
+    ("style.css", include_str!("pages/style.css")),
 ];
 
 fn text(path: &Path) -> Result<String, Failure> {

@@ -4,8 +4,8 @@
 //! No private key is written anywhere.
 
 mod folder;
+mod site;
 mod table;
-mod web;
 
 use std::path::PathBuf;
 
@@ -16,15 +16,16 @@ use ropewalk_core::{
     endpoint::quote,
     tls::{TestCa, TlsServer},
 };
+use site::Site;
 use table::Table;
-use web::{WEB, Web};
 
 use crate::{
-    echo::{ECHO, Echo},
     failure::Failure,
     forward::{FORWARD, Forwarder},
     listen::{self, Servers},
     options::Common,
+    small::{ECHO, Echo},
+    web::{self, Http, WEB},
 };
 
 /// Run every server on loopback, and show how to try each
@@ -95,7 +96,7 @@ impl Lab {
                 lab: &self,
                 folder: &folder,
                 tls: ca.server(NAMES).map_err(Failure::run)?,
-                servers: Servers::new(&self.common)?,
+                servers: Servers::new(self.common.clone())?,
                 table: Table::new(folder.path("ca.pem")),
             };
             let echo = match self.has(LabService::Echo) {
@@ -156,7 +157,7 @@ struct Opening<'a> {
     lab: &'a Lab,
     folder: &'a Folder,
     tls: TlsServer,
-    servers: Servers<'a>,
+    servers: Servers,
     table: Table,
 }
 
@@ -165,12 +166,9 @@ impl Opening<'_> {
         parse(&format!("{scheme}:{}", self.lab.port(default)))
     }
 
-    fn tls_options(&self, alpn: &[&str]) -> ServerOptions {
+    fn tls_options(&self) -> ServerOptions {
         let mut options = self.servers.options();
-        options.tls = Some(match alpn {
-            [] => self.tls.clone(),
-            alpn => self.tls.alpn(alpn),
-        });
+        options.tls = Some(self.tls.clone());
         options
     }
 
@@ -180,23 +178,23 @@ impl Opening<'_> {
         let options = self.servers.options();
         let plain = self
             .servers
-            .stream(ECHO, &endpoint, each::<Echo>(), options)
+            .stream(ECHO, LAB, &endpoint, each::<Echo>(), options)
             .await?;
         self.table.row("echo", "tcp", &plain, |at| {
             format!("echo hello | nc -N {} {}", at.ip(), at.port())
         });
 
         let endpoint = self.endpoint("udp", ECHO_PORT)?;
-        let address = self.servers.datagrams(ECHO, &endpoint, Echo).await?;
+        let address = self.servers.datagrams(ECHO, LAB, &endpoint, Echo).await?;
         self.table.row("echo", "udp", &address, |at| {
             format!("echo hello | nc -u -w 1 {} {}", at.ip(), at.port())
         });
 
         let endpoint = self.endpoint("tls", ECHO_TLS_PORT)?;
-        let options = self.tls_options(&[]);
+        let options = self.tls_options();
         let address = self
             .servers
-            .stream(ECHO, &endpoint, each::<Echo>(), options)
+            .stream(ECHO, LAB, &endpoint, each::<Echo>(), options)
             .await?;
         let ca = self.table.ca();
         self.table.row("echo", "tls", &address, |at| {
@@ -212,7 +210,7 @@ impl Opening<'_> {
         let endpoint = parse(&format!("unix:{}:mode=600", quote(&path)))?;
         let options = self.servers.options();
         self.servers
-            .stream(ECHO, &endpoint, each::<Echo>(), options)
+            .stream(ECHO, LAB, &endpoint, each::<Echo>(), options)
             .await?;
         let path = table::word(&path);
         let try_it = format!("echo hello | nc -N -U {path}");
@@ -240,10 +238,16 @@ impl Opening<'_> {
         };
         let to: ClientEndpoint = to.parse().map_err(Failure::run)?;
         let endpoint = self.endpoint("tls", FORWARD_PORT)?;
-        let options = self.tls_options(&[]);
+        let options = self.tls_options();
         let address = self
             .servers
-            .stream(FORWARD, &endpoint, Forwarder::new(to, connect), options)
+            .stream(
+                FORWARD,
+                LAB,
+                &endpoint,
+                Forwarder::new(to, connect),
+                options,
+            )
             .await?;
         let ca = self.table.ca();
         self.table.row("forward", "tls", &address, |at| {
@@ -253,22 +257,23 @@ impl Opening<'_> {
     }
 
     async fn web(&mut self) -> Result<(), Failure> {
-        let web = Web::new(&self.folder.site()?);
+        let site = Http::new(Site::new(&self.folder.site()?));
         let endpoint = self.endpoint("tcp", WEB_PORT)?;
-        let mut options = self.servers.options();
-        options.limits.idle = Some(web::IDLE);
+        let options = web::options(self.servers.options());
         let address = self
             .servers
-            .stream(WEB, &endpoint, web.clone(), options)
+            .stream(WEB, LAB, &endpoint, site.clone(), options)
             .await?;
         self.table.row("web", "tcp", &address, |at| {
             format!("curl http://{at}/counter")
         });
 
         let endpoint = self.endpoint("tls", WEB_TLS_PORT)?;
-        let mut options = self.tls_options(&["http/1.1"]);
-        options.limits.idle = Some(web::IDLE);
-        let address = self.servers.stream(WEB, &endpoint, web, options).await?;
+        let options = web::options(self.tls_options());
+        let address = self
+            .servers
+            .stream(WEB, LAB, &endpoint, site, options)
+            .await?;
         let ca = self.table.ca();
         self.table.row("web", "tls", &address, |at| {
             format!("curl --cacert {ca} --data hello https://{at}/echo")
@@ -277,9 +282,11 @@ impl Opening<'_> {
     }
 }
 
-/// An endpoint that the lab itself wrote; only a folder's name can be wrong in it.
+/// What could be wrong with an endpoint that the lab itself wrote: its folder's name.
+const LAB: &str = "--dir";
+
 fn parse(endpoint: &str) -> Result<ServerEndpoint, Failure> {
     endpoint
         .parse()
-        .map_err(|error| Failure::Usage(format!("--dir: {error}")))
+        .map_err(|error| Failure::option(LAB, error))
 }

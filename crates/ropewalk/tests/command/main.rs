@@ -14,3 +14,6 @@ mod drain;
 mod forward;
 mod interop;
 mod lab;
+mod site;
+mod small;
+mod web;

@@ -1,0 +1,265 @@
+//! What a process is to serve: gathered from arguments, checked as a whole, then opened together.
+//!
+//! A server is its arguments and what they make of a [`Plan`]; so one that is alone in its process
+//! and one of many in a site are the same. Nothing here opens a socket, and nothing knows a
+//! protocol.
+
+use std::{future::Future, mem, pin::Pin};
+
+use clap::Args;
+use ropewalk_core::{
+    DatagramProtocol, Handler, Schemes, ServerEndpoint, ServerOptions, tls::TlsServer,
+};
+
+use crate::{
+    failure::Failure,
+    listen::{self, Servers},
+    options::{Common, Tls},
+};
+
+/// What listens, under the name that its listening line bears.
+#[derive(Clone, Copy)]
+pub(crate) struct Service {
+    pub(crate) name: &'static str,
+    /// Open files that one connection takes at most.
+    pub(crate) files: usize,
+}
+
+/// The arguments of a subcommand that serves, without the common options.
+pub(crate) trait ServerArgs: Args {
+    /// Reads the files that the arguments name, and adds what is to listen, and what is wrong, to
+    /// the plan.
+    fn plan(self, plan: &mut Plan) -> impl Future<Output = ()>;
+}
+
+/// A server that is alone in its process: its own arguments and the common options.
+#[derive(Args)]
+pub(crate) struct Alone<A: ServerArgs> {
+    #[command(flatten)]
+    server: A,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl<A: ServerArgs> Alone<A> {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let Self { server, common } = self;
+        listen::run(&common.clone(), async {
+            let mut plan = Plan::new(common);
+            server.plan(&mut plan).await;
+            // One line is enough for whoever typed one.
+            match plan.check().into_iter().next() {
+                Some(fault) => Err(fault.failure),
+                None => plan.serve().await,
+            }
+        })
+    }
+}
+
+/// What is to listen, and what is wrong so far.
+pub(crate) struct Plan {
+    common: Common,
+    /// The certificates of services that name none.
+    tls: Tls,
+    listeners: Vec<Planned>,
+    faults: Vec<Fault>,
+    origin: usize,
+    /// This service's could not be read, which is said once and not for each of its listeners.
+    no_certificate: bool,
+    at_end: Vec<AtEnd>,
+}
+
+/// What is wrong, and with which service.
+pub(crate) struct Fault {
+    /// The number of [`Plan::next_service`] calls before it.
+    pub(crate) origin: usize,
+    pub(crate) failure: Failure,
+}
+
+/// A listener that is not open yet.
+struct Planned {
+    origin: usize,
+    service: Service,
+    option: &'static str,
+    endpoint: ServerEndpoint,
+    open: Open,
+}
+
+type Open = Box<
+    dyn for<'s> FnOnce(&'s mut Servers) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 's>>,
+>;
+
+type AtEnd = Box<dyn FnOnce() -> Result<(), Failure>>;
+
+impl Plan {
+    /// Nothing yet, with these options for all that comes.
+    pub(crate) fn new(common: Common) -> Self {
+        Self {
+            common,
+            tls: Tls::default(),
+            listeners: Vec::new(),
+            faults: Vec::new(),
+            origin: 0,
+            no_certificate: false,
+            at_end: Vec::new(),
+        }
+    }
+
+    /// Gives certificates to services that name none themselves.
+    pub(crate) fn inherit_tls(&mut self, tls: Tls) {
+        self.tls = tls;
+    }
+
+    /// What is added from here on belongs to the next service.
+    pub(crate) fn next_service(&mut self) {
+        self.origin += 1;
+        self.no_certificate = false;
+    }
+
+    /// Notes what is wrong; the rest is looked at all the same.
+    pub(crate) fn fault(&mut self, failure: Failure) {
+        self.faults.push(Fault {
+            origin: self.origin,
+            failure,
+        });
+    }
+
+    /// The certificates of a service: its own, or those for all.
+    pub(crate) fn tls(&mut self, own: &Tls) -> Option<TlsServer> {
+        let tls = match own.is_set() {
+            true => own.server(),
+            false => self.tls.server(),
+        };
+        match tls {
+            Ok(tls) => tls,
+            Err(failure) => {
+                self.fault(failure);
+                self.no_certificate = true;
+                None
+            }
+        }
+    }
+
+    /// How a service serves, as far as the common options say.
+    pub(crate) fn options(&self, tls: Option<&TlsServer>) -> ServerOptions {
+        let mut options = ServerOptions::from(self.common.limits());
+        options.tls = tls.cloned();
+        options
+    }
+
+    /// Adds a listener for connections; `option` is where its endpoint was named.
+    pub(crate) fn stream(
+        &mut self,
+        service: Service,
+        option: &'static str,
+        endpoint: &ServerEndpoint,
+        handler: impl Handler,
+        options: ServerOptions,
+    ) {
+        if endpoint.scheme() == "udp" {
+            let why = format!(
+                "datagrams cannot carry {}, expected tcp, tls, unix, fd or stdio",
+                service.name
+            );
+            return self.fault(Failure::usage(option, endpoint, why));
+        }
+        if endpoint.needs_certificate() && options.tls.is_none() && !self.no_certificate {
+            let why = "no certificate, expected --tls-cert FILE, or cert=FILE in the endpoint";
+            self.fault(Failure::usage(option, endpoint, why));
+        }
+        if let Err(error) = options.schemes.check(endpoint) {
+            self.fault(Failure::listen(option, endpoint, error));
+        }
+        let at = endpoint.clone();
+        let open: Open = Box::new(move |servers| {
+            Box::pin(async move {
+                let opened = servers.stream(service, option, &at, handler, options);
+                opened.await.map(drop)
+            })
+        });
+        self.add(service, option, endpoint, open);
+    }
+
+    /// Adds a listener for datagrams.
+    pub(crate) fn datagrams(
+        &mut self,
+        service: Service,
+        option: &'static str,
+        endpoint: &ServerEndpoint,
+        protocol: impl DatagramProtocol<Message = ()>,
+    ) {
+        if let Err(error) = Schemes::global().check(endpoint) {
+            self.fault(Failure::listen(option, endpoint, error));
+        }
+        let at = endpoint.clone();
+        let open: Open = Box::new(move |servers| {
+            Box::pin(async move {
+                let opened = servers.datagrams(service, option, &at, protocol);
+                opened.await.map(drop)
+            })
+        });
+        self.add(service, option, endpoint, open);
+    }
+
+    fn add(
+        &mut self,
+        service: Service,
+        option: &'static str,
+        endpoint: &ServerEndpoint,
+        open: Open,
+    ) {
+        self.listeners.push(Planned {
+            origin: self.origin,
+            service,
+            option,
+            endpoint: endpoint.clone(),
+            open,
+        });
+    }
+
+    /// What there is to say once all has ended well.
+    pub(crate) fn at_end(&mut self, say: impl FnOnce() -> Result<(), Failure> + 'static) {
+        self.at_end.push(Box::new(say));
+    }
+
+    /// Looks at everything together, and returns all that is wrong.
+    pub(crate) fn check(&mut self) -> Vec<Fault> {
+        let mut faults = mem::take(&mut self.faults);
+        for (n, planned) in self.listeners.iter().enumerate() {
+            let mut fault = |why: String| {
+                faults.push(Fault {
+                    origin: planned.origin,
+                    failure: Failure::usage(planned.option, &planned.endpoint, why),
+                });
+            };
+            if planned.endpoint.scheme() == "stdio" && self.listeners.len() > 1 {
+                fault(
+                    "one of several, expected it to be the only one, since it owns standard output"
+                        .into(),
+                );
+                continue;
+            }
+            let mut before = self.listeners[..n].iter();
+            if let Some(first) = before.find(|it| it.endpoint.overlaps(&planned.endpoint)) {
+                fault(format!(
+                    "{} {} \"{}\" has this address already, expected one that is free",
+                    first.service.name,
+                    first.option.trim_start_matches('-'),
+                    first.endpoint
+                ));
+            }
+        }
+        faults
+    }
+
+    /// Opens everything, says so, and serves to the end.
+    pub(crate) async fn serve(self) -> Result<(), Failure> {
+        let mut servers = Servers::new(self.common)?;
+        for planned in self.listeners {
+            (planned.open)(&mut servers).await?;
+        }
+        servers.serve().await?;
+        self.at_end.into_iter().try_for_each(|say| say())
+    }
+}
