@@ -257,7 +257,11 @@ impl<P: Protocol> Driver<P> {
             progress |= self.read(cx)?;
         }
         let session = self.session.as_mut().expect("not polled after its end");
-        progress |= session.bodies(cx)?;
+        if session.transport.flow.is_some() {
+            // Before a body takes all the room there is, and with it the turn of what was read.
+            progress |= session.offer()?;
+            progress |= session.bodies(cx)?;
+        }
         progress |= session.offer()?;
         session.hold(turn);
         if session.transport.state == State::Aborting {

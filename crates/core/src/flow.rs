@@ -18,6 +18,10 @@ type Body = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 /// The bodies on their way out and the one on its way in.
 pub(crate) struct Flow<M> {
     sending: VecDeque<Sending<M>>,
+    /// A body was held at the high mark and goes on at the low one. Were it topped up sooner, a
+    /// reader that is never quite done would keep the connection past its low mark, and so unread,
+    /// for as long as the body is.
+    held: bool,
     receiving: Option<Box<dyn Receive<M>>>,
 }
 
@@ -32,6 +36,7 @@ impl<M: Send + 'static> Flow<M> {
     pub(crate) fn new() -> Self {
         Self {
             sending: VecDeque::new(),
+            held: false,
             receiving: None,
         }
     }
@@ -72,17 +77,22 @@ impl<M: Send + 'static> Flow<M> {
         self.receiving.as_ref().map_or(0, |r| r.missing())
     }
 
-    /// Moves the body into `out` up to `high`; ready with its message at its
-    /// end.
+    /// Moves the body into `out` up to `high`, and again from `low` on; ready
+    /// with its message at its end.
     pub(crate) fn poll_send(
         &mut self,
         out: &mut Output,
+        low: usize,
         high: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<M>> {
         let Some(sending) = self.sending.front_mut() else {
             return Poll::Pending;
         };
+        if self.held && out.len() > low {
+            return Poll::Pending;
+        }
+        self.held = false;
         while out.len() < high {
             match ready!(sending.body.as_mut().poll_next(cx)) {
                 Some(piece) => out.put(piece?),
@@ -93,6 +103,7 @@ impl<M: Send + 'static> Flow<M> {
                 }
             }
         }
+        self.held = true;
         Poll::Pending
     }
 

@@ -175,10 +175,10 @@ impl<P: Protocol> Session<P> {
         let mut called = false;
         loop {
             let t = &mut self.transport;
-            let high = t.high();
+            let (low, high) = (t.limits.write_low, t.high());
             let Some(flow) = &mut t.flow else { break };
             // A close lets bodies on their way out end, and asks for no more.
-            if let Poll::Ready(done) = flow.poll_send(&mut t.out, high, cx) {
+            if let Poll::Ready(done) = flow.poll_send(&mut t.out, low, high, cx) {
                 let Ok(done) = done else {
                     // What stands behind a body that broke off would be taken
                     // for the rest of it.

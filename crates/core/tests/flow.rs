@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
@@ -206,6 +206,52 @@ fn bodies_go_both_ways_in_constant_memory() {
         let held = held.await;
         assert!(held < BUFFERS, "{held} bytes were held");
         assert_eq!(read.read(&mut [0; 1]).await.unwrap(), 0);
+    });
+}
+
+/// Sends without end, until it is told that it is enough.
+#[derive(Default)]
+struct Endless {
+    enough: Arc<AtomicBool>,
+}
+
+impl Protocol for Endless {
+    type Message = ();
+    type Timer = ();
+    fn connected(&mut self, t: &mut Transport<Self>) -> Result {
+        let enough = self.enough.clone();
+        let piece = Bytes::from_static(&[b'z'; 7000]);
+        let next = move |_: &mut Context<'_>| {
+            Poll::Ready((!enough.load(Relaxed)).then(|| Ok(piece.clone())))
+        };
+        t.send_stream(futures_util::stream::poll_fn(next), ());
+        Ok(())
+    }
+    fn received(&mut self, t: &mut Transport<Self>, data: &mut Input) -> Result {
+        data.take_all();
+        self.enough.store(true, Relaxed);
+        t.close();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_peer_that_reads_without_end_is_heard_all_the_same() {
+    over_both(async |endpoint| {
+        let (server, schemes) = listen(endpoint, each::<Endless>(), |_| {}).await;
+        let mut conn = dial(&server, &schemes).await;
+        conn.write_all(b"enough").await.unwrap();
+        // Never so much that it catches up with the sender.
+        let mut piece = [0; 1000];
+        let mut read = 0;
+        loop {
+            match conn.read(&mut piece).await.unwrap() {
+                0 => break,
+                n => read += n,
+            }
+            assert!(read < 64 * MIB, "it was not heard");
+            yield_now().await;
+        }
     });
 }
 
