@@ -11,6 +11,9 @@ pub enum Address {
     Inet(SocketAddr),
     /// A Unix socket, with its path unless it has none, as clients do not.
     Unix(Option<Arc<Path>>),
+    /// A Unix socket, by its name in Linux's abstract namespace. Shown with an
+    /// `@` before it.
+    Abstract(Arc<[u8]>),
     /// An in-memory endpoint, by name.
     Memory(Arc<str>),
     /// Standard input and output.
@@ -37,6 +40,7 @@ impl fmt::Display for Address {
             Self::Inet(address) => write!(f, "{address}"),
             Self::Unix(Some(path)) => write!(f, "{}", path.display()),
             Self::Unix(None) => f.write_str("local"),
+            Self::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
             Self::Memory(name) | Self::Process(name) | Self::Other(name) => f.write_str(name),
             Self::Stdio => f.write_str("stdio"),
         }
@@ -49,9 +53,18 @@ impl From<SocketAddr> for Address {
     }
 }
 
+impl From<&Self> for Address {
+    fn from(address: &Self) -> Self {
+        address.clone()
+    }
+}
+
 impl From<tokio::net::unix::SocketAddr> for Address {
     fn from(address: tokio::net::unix::SocketAddr) -> Self {
-        Self::Unix(address.as_pathname().map(Arc::from))
+        match address.as_abstract_name() {
+            Some(name) => Self::Abstract(name.into()),
+            None => Self::Unix(address.as_pathname().map(Arc::from)),
+        }
     }
 }
 

@@ -35,7 +35,7 @@
 //! A [`Server`] accepts, serves each connection in a task of its own, holds
 //! them to [`Limits`], lists them, and ends well ([`Server::drain`]). A
 //! [`Client`] runs a protocol on a connection that it made, and answers
-//! questions ([`Client::ask`]). [`DatagramProtocol`] is the same over UDP.
+//! questions ([`Client::ask`]). [`DatagramProtocol`] is the same for datagrams.
 //! A [`Topic`] publishes to many. [`testing`] has the bench.
 //!
 //! # Protocol or Handler?
@@ -139,12 +139,13 @@
 //! | `serverFromString`, `clientFromString` | [`ServerEndpoint`], [`ClientEndpoint`], by `parse()` |
 //! | an endpoint parser plugin | [`Scheme`], [`Schemes::add`] |
 //! | `endpoint.listen(factory)`, `endpoint.connect(factory)` | [`ServerEndpoint::listen`], [`ClientEndpoint::start`] |
-//! | `DatagramProtocol` | [`DatagramProtocol`] |
+//! | `DatagramProtocol`, `listenUDP`, `listenUNIXDatagram` | [`DatagramProtocol`], [`ServerEndpoint::listen_datagrams`], [`ClientEndpoint::start_datagrams`] |
+//! | `listenMulticast`, `joinGroup`, `setTTL`, `setLoopbackMode`, `setOutgoingInterface`, `setBroadcastAllowed` | the options of `udp:`; [`DatagramTransport::join`], [`DatagramTransport::set`] |
 //! | `reactor.spawnProcess`, `ProcessProtocol`, `getProcessOutput` | [`process::Command`]: `spawn` with a protocol on its connection, `output` |
 //! | `ThrottlingFactory`, `LimitTotalConnectionsFactory`, `LimitConnectionsByPeer` | [`Throttle`], [`Limits::connections`], [`Limits::per_peer`] |
 //! | `portforward.ProxyFactory` | [`relay`] |
 //! | `reactor.run()`, `task.react` | [`run`], [`serve`] |
-//! | `StringTransport`, `task.Clock`, `iosim` | [`testing::Rig`], [`testing::run`], [`testing::Pair`] |
+//! | `StringTransport`, `FakeDatagramTransport`, `task.Clock`, `iosim` | [`testing::Rig`], [`testing::DatagramRig`], [`testing::run`], [`testing::Pair`] |
 //! | "reactor was unclean" | [`testing::run`] fails when something is left behind |
 //!
 //! # Features
@@ -198,7 +199,11 @@ pub use address::{Address, Credentials, Peer};
 pub use allowance::Allowance;
 pub use client::Client;
 pub use connection::Connection;
-pub use datagram::{DatagramProtocol, DatagramServer, DatagramTransport, Datagrams, DatagramsIter};
+pub use datagram::{
+    DatagramCounts, DatagramOption, DatagramOptions, DatagramProtocol, DatagramServer,
+    DatagramSocket, DatagramTransport, Datagrams, DatagramsIter, MulticastGroup, NoGroup,
+    Undelivered, UnsentDatagrams,
+};
 pub use endpoint::{ClientEndpoint, ServerEndpoint};
 pub use framing::{Frame, FrameError, Frames, Framing};
 pub use handler::{Factory, Handler, Layer, each, factory, protocol};

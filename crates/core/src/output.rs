@@ -90,6 +90,17 @@ impl Output {
         all
     }
 
+    /// Moves everything behind what `to` holds.
+    pub(crate) fn move_into(&mut self, to: &mut Vec<u8>) {
+        for piece in self.queue.drain(..) {
+            to.extend_from_slice(&piece);
+        }
+        self.queued = 0;
+        to.extend_from_slice(&self.tail[self.gone..]);
+        self.tail.clear();
+        self.gone = 0;
+    }
+
     /// Throws away what waits.
     pub(crate) fn clear(&mut self) {
         self.queue = VecDeque::new();

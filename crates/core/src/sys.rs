@@ -1,14 +1,20 @@
-//! What only the system's own calls do: descriptors, interfaces, process
-//! limits. All the `unsafe` of the engine stands here.
+//! What only the system's own calls do: descriptors, interfaces, many datagrams
+//! at a time, processes and their limits. All the `unsafe` of the engine stands here.
 #![allow(unsafe_code, reason = "libc is called here, and nowhere else")]
 
 use std::{
     ffi::CString,
     io,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     os::unix::process::CommandExt,
 };
 
+#[cfg(target_os = "linux")]
+use std::mem::MaybeUninit;
+
+#[cfg(target_os = "linux")]
+use socket2::{SockAddr, SockAddrStorage};
 use tokio::io::unix::AsyncFd;
 
 /// A copy of an inherited descriptor, closed on exec.
@@ -174,4 +180,198 @@ pub(crate) fn watched(file: std::fs::File) -> io::Result<AsyncFd<std::fs::File>>
     // is always the same; `AsyncFd` gives no way to exchange the file in it
     // that is used here.
     Ok(unsafe { AsyncFd::register(file) }?)
+}
+
+/// Datagrams that one system call receives or sends at most.
+#[cfg(target_os = "linux")]
+const DATAGRAMS: usize = 64;
+
+/// Receives what is there, up to `most` datagrams, each into `slot` bytes of
+/// `buffer`; `each` is given their bytes, cut off there, and their senders.
+/// Returns whether there may be more.
+#[cfg(target_os = "linux")]
+pub(crate) fn receive_datagrams(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    slot: usize,
+    most: usize,
+    mut each: impl FnMut(&[u8], Option<SocketAddr>),
+) -> io::Result<bool> {
+    let mut names = [const { MaybeUninit::<SockAddrStorage>::uninit() }; DATAGRAMS];
+    let mut parts = [const { MaybeUninit::<libc::iovec>::uninit() }; DATAGRAMS];
+    let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; DATAGRAMS];
+    let slots = buffer.chunks_exact_mut(slot).take(most);
+    let mut count = 0;
+    for (((slot, name), part), header) in slots.zip(&mut names).zip(&mut parts).zip(&mut headers) {
+        let name = name.write(SockAddrStorage::zeroed());
+        let part = part.write(libc::iovec {
+            iov_base: slot.as_mut_ptr().cast(),
+            iov_len: slot.len(),
+        });
+        header.write(message(name, SockAddrStorage::zeroed().size_of(), part));
+        count += 1;
+    }
+    let asked = libc::c_uint::try_from(count).unwrap_or(libc::c_uint::MAX);
+    // SAFETY: the first `count` headers are initialised. Each points to its own
+    // name, part and slot, which outlive the call and are not touched
+    // meanwhile. No time limit is given.
+    let received = checked(unsafe {
+        libc::recvmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr().cast(),
+            asked,
+            libc::MSG_DONTWAIT,
+            std::ptr::null_mut(),
+        )
+    })?;
+    let received = usize::try_from(received).unwrap_or(0).min(count);
+    for (index, (name, header)) in names.into_iter().zip(headers).take(received).enumerate() {
+        // SAFETY: those below `count` were initialised above, and the call
+        // wrote an address of the length that it says.
+        let (from, length) = unsafe {
+            let header = header.assume_init();
+            let from = SockAddr::new(name.assume_init(), header.msg_hdr.msg_namelen);
+            (from, header.msg_len)
+        };
+        let length = usize::try_from(length).unwrap_or(slot).min(slot);
+        each(&buffer[index * slot..][..length], from.as_socket());
+    }
+    Ok(received == count)
+}
+
+/// Sends datagrams, each to its address or else to the socket's peer. Returns
+/// how many from the front were sent, at least one.
+#[cfg(target_os = "linux")]
+pub(crate) fn send_datagrams(
+    socket: BorrowedFd<'_>,
+    datagrams: &[(&[u8], Option<SocketAddr>)],
+) -> io::Result<usize> {
+    let mut names = [const { MaybeUninit::<SockAddr>::uninit() }; DATAGRAMS];
+    let mut parts = [const { MaybeUninit::<libc::iovec>::uninit() }; DATAGRAMS];
+    let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; DATAGRAMS];
+    let mut count = 0;
+    for ((((data, to), name), part), header) in datagrams
+        .iter()
+        .zip(&mut names)
+        .zip(&mut parts)
+        .zip(&mut headers)
+    {
+        let part = part.write(libc::iovec {
+            // The call reads only.
+            iov_base: data.as_ptr().cast_mut().cast(),
+            iov_len: data.len(),
+        });
+        header.write(match to {
+            Some(to) => {
+                let name = name.write(SockAddr::from(*to));
+                message(name.as_ptr().cast_mut(), name.len(), part)
+            }
+            None => message(std::ptr::null_mut::<SockAddr>(), 0, part),
+        });
+        count += 1;
+    }
+    // SAFETY: the first `count` headers are initialised. Each points to its own
+    // name, if it has one, and part, and the part to bytes that are borrowed
+    // for longer than the call, which writes to none of these.
+    let sent = checked(unsafe {
+        libc::sendmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr().cast(),
+            count,
+            libc::MSG_DONTWAIT,
+        )
+    })?;
+    Ok(usize::try_from(sent).unwrap_or(0))
+}
+
+/// A message of one part to or from one address.
+#[cfg(target_os = "linux")]
+fn message<N>(name: *mut N, length: libc::socklen_t, part: &mut libc::iovec) -> libc::mmsghdr {
+    // SAFETY: zeros are a message with no name, no parts and no control data.
+    let mut message: libc::mmsghdr = unsafe { std::mem::zeroed() };
+    message.msg_hdr.msg_name = name.cast();
+    message.msg_hdr.msg_namelen = length;
+    message.msg_hdr.msg_iov = part;
+    message.msg_hdr.msg_iovlen = 1;
+    message
+}
+
+/// Joins or leaves a group for what one source sends (RFC 3678, section 5).
+#[cfg(target_os = "linux")]
+pub(crate) fn source_membership(
+    socket: BorrowedFd<'_>,
+    group: IpAddr,
+    source: IpAddr,
+    interface: u32,
+    joins: bool,
+) -> io::Result<()> {
+    let level = match group {
+        IpAddr::V4(_) => libc::IPPROTO_IP,
+        IpAddr::V6(_) => libc::IPPROTO_IPV6,
+    };
+    let name = match joins {
+        true => libc::MCAST_JOIN_SOURCE_GROUP,
+        false => libc::MCAST_LEAVE_SOURCE_GROUP,
+    };
+    let storage = |ip: IpAddr| {
+        // SAFETY: both are the system's `sockaddr_storage`, in another name.
+        unsafe {
+            *SockAddr::from(SocketAddr::new(ip, 0))
+                .as_storage()
+                .view_as::<libc::sockaddr_storage>()
+        }
+    };
+    let request = libc::group_source_req {
+        gsr_interface: interface,
+        gsr_group: storage(group),
+        gsr_source: storage(source),
+    };
+    set_option(socket, level, name, &request)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn source_membership(
+    _: BorrowedFd<'_>,
+    _: IpAddr,
+    _: IpAddr,
+    _: u32,
+    _: bool,
+) -> io::Result<()> {
+    let what = "groups of one source are known on Linux alone";
+    Err(io::Error::new(io::ErrorKind::Unsupported, what))
+}
+
+/// The interface, by its index, that datagrams to IPv4 groups leave by.
+pub(crate) fn set_multicast_interface_v4(socket: BorrowedFd<'_>, interface: u32) -> io::Result<()> {
+    let any = libc::in_addr { s_addr: 0 };
+    let request = libc::ip_mreqn {
+        imr_multiaddr: any,
+        imr_address: any,
+        imr_ifindex: libc::c_int::try_from(interface)
+            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
+    };
+    set_option(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
+}
+
+/// Sets an option whose value is a plain C structure.
+fn set_option<T: Copy>(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<T>())
+        .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: the system reads `length` bytes of `value`, which outlives the
+    // call; the descriptor is open as long as it is borrowed.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            std::ptr::from_ref(value).cast(),
+            length,
+        )
+    };
+    checked(result).map(drop)
 }

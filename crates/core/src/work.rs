@@ -58,6 +58,11 @@ impl<M: Send + 'static> Work<M> {
         self.deferred.push(Box::pin(work));
     }
 
+    /// How many futures run.
+    pub(crate) fn deferred(&self) -> usize {
+        self.deferred.len()
+    }
+
     pub(crate) fn feed(&mut self, feed: Box<dyn Feed<M>>) {
         self.feeds.push(feed);
     }

@@ -4,7 +4,7 @@
 //! on, as far as their text tells. Names are not looked up.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::error::{ParseError, Problem};
@@ -64,7 +64,8 @@ impl fmt::Display for ScopedIp {
 pub(crate) enum Host {
     /// A DNS name, in lower case; a name, and not an address, by its grammar.
     Name(String),
-    /// An address that can be connected to: neither unspecified nor multicast.
+    /// An address that can be connected to: neither unspecified nor multicast, and everyone on the
+    /// link only where that is asked for.
     Address(ScopedIp),
 }
 
@@ -141,6 +142,16 @@ impl Part<'_> {
         Ok(Host::Address(address))
     }
 
+    /// A host, or IPv4's address of everyone on the link.
+    pub(super) fn host_or_all(&self) -> Result<Host, ParseError> {
+        match self.text.parse() {
+            Ok(ip @ IpAddr::V4(Ipv4Addr::BROADCAST)) => {
+                Ok(Host::Address(ScopedIp { ip, scope: None }))
+            }
+            _ => self.host(),
+        }
+    }
+
     /// The name to verify a peer by: a host, without a zone, which no certificate knows.
     pub(super) fn peer_name(&self) -> Result<Host, ParseError> {
         match self.host()? {
@@ -169,6 +180,14 @@ impl Part<'_> {
         let address = ScopedIp::read(self.text).filter(|address| !is_group(address.ip));
         let address = address.map(Interface::Address);
         address.ok_or_else(|| self.invalid("an IP address, localhost, or * for all interfaces"))
+    }
+
+    /// A network interface, by name or number.
+    pub(super) fn zone(&self) -> Result<String, ParseError> {
+        match is_zone(self.text) {
+            true => Ok(self.text.to_owned()),
+            false => Err(self.invalid("the name of a network interface, or its number")),
+        }
     }
 
     /// The path of a Unix socket, or `@` and an abstract name.

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use super::address::{Host, ScopedIp, UnixPath};
 use super::error::{ParseError, Problem};
-use super::fields::{FD, Fields, MEM, Shape, write_file, write_seconds};
+use super::fields::{
+    BROADCAST, FD, Fields, MEM, Part, Shape, write_file, write_flag, write_seconds,
+};
 use super::grammar::{COMMAND, Description, Escaped, Source, scan};
 
 /// Whom to connect to, parsed from a string such as `tls:mx.test:993` or `unix:/run/x.sock`.
@@ -24,7 +26,7 @@ use super::grammar::{COMMAND, Description, Escaped, Source, scan};
 ///   instead of the platform's, `sni=NAME` the name to verify if it is not the host,
 ///   `cert=FILE` and `key=FILE` our own certificate. The flag `insecure-no-verify` verifies
 ///   nothing.
-/// - `udp:HOST:PORT`, with `bind=`.
+/// - `udp:HOST:PORT`, with `bind=`. The flag `broadcast` allows a host that is all of a network.
 /// - `unix:PATH`, with `timeout=`; `unix:@NAME` in Linux's abstract namespace.
 /// - `exec:COMMAND` talks with a child's standard input and output. All behind the colon is the
 ///   command: words, quotes and backslashes as in a shell, but no shell.
@@ -317,19 +319,31 @@ pub(crate) struct UdpConnect {
     pub(crate) port: u16,
     /// The local address to send from. Of the host's family, where the host is an address.
     pub(crate) bind: Option<ScopedIp>,
+    pub(crate) broadcast: bool,
 }
 
 impl UdpConnect {
     fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
-        let (host, port, bind) = host_port_and_bind(fields)?;
-        Ok(Self { host, port, bind })
+        let broadcast = fields.flag(BROADCAST);
+        let read = match broadcast {
+            true => Part::host_or_all,
+            false => Part::host,
+        };
+        let (host, port, bind) = read_host_port_and_bind(fields, read)?;
+        Ok(Self {
+            host,
+            port,
+            bind,
+            broadcast,
+        })
     }
 }
 
 impl fmt::Display for UdpConnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)?;
-        write_bind(f, self.bind.as_ref())
+        write_bind(f, self.bind.as_ref())?;
+        write_flag(f, BROADCAST, self.broadcast)
     }
 }
 
@@ -378,8 +392,15 @@ fn words(command: &str) -> Option<Vec<String>> {
 }
 
 fn host_port_and_bind(fields: &Fields<'_>) -> Result<(Host, u16, Option<ScopedIp>), ParseError> {
+    read_host_port_and_bind(fields, Part::host)
+}
+
+fn read_host_port_and_bind<'a>(
+    fields: &Fields<'a>,
+    read: fn(&Part<'a>) -> Result<Host, ParseError>,
+) -> Result<(Host, u16, Option<ScopedIp>), ParseError> {
     let (host, port) = (fields.required("host")?, fields.required("port")?);
-    let (host, port) = (host.host()?, port.port(1)?);
+    let (host, port) = (read(&host)?, port.port(1)?);
     let Some(bind) = fields.optional("bind") else {
         return Ok((host, port, None));
     };
@@ -428,7 +449,7 @@ const UDP: Shape = Shape {
     form: "udp:HOST:PORT",
     slots: &["host", "port"],
     keywords: &["bind"],
-    flags: &[],
+    flags: &[BROADCAST],
 };
 
 const UNIX: Shape = Shape {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::error::{ParseError, Problem};
 use super::grammar::{Description, Escaped, Source};
+use crate::MulticastGroup;
 
 /// The fields that a scheme takes.
 pub(super) struct Shape {
@@ -200,6 +201,22 @@ impl Part<'_> {
         backlog.ok_or_else(|| self.invalid(format!("a number from 1 to {MAX_BACKLOG}")))
     }
 
+    /// Networks that a datagram to a group may cross.
+    pub(super) fn hops(&self) -> Result<u8, ParseError> {
+        let hops = decimal(self.text).and_then(|number| u8::try_from(number).ok());
+        hops.ok_or_else(|| self.invalid("a number from 0 to 255"))
+    }
+
+    /// Multicast groups, with commas between them.
+    pub(super) fn groups(&self) -> Result<Vec<MulticastGroup>, ParseError> {
+        let group = |text: &str| {
+            let expected = "multicast groups with commas between, such as 224.0.0.251%eth0, \
+                            [ff02::fb] or 192.0.2.1@232.1.2.3";
+            text.parse().map_err(|_| self.invalid(expected))
+        };
+        self.text.split(',').map(group).collect()
+    }
+
     pub(super) fn descriptor(&self) -> Result<i32, ParseError> {
         let number = decimal(self.text).and_then(|number| i32::try_from(number).ok());
         number.ok_or_else(|| self.invalid("the number of an open descriptor"))
@@ -279,6 +296,14 @@ pub(super) fn write_file(
         }
     )
 }
+
+/// A flag, where it is given.
+pub(super) fn write_flag(f: &mut fmt::Formatter<'_>, name: &str, given: bool) -> fmt::Result {
+    if given { write!(f, ":{name}") } else { Ok(()) }
+}
+
+/// The flag of `udp:` on both sides.
+pub(super) const BROADCAST: &str = "broadcast";
 
 /// `fd:`, the same for both sides.
 pub(super) const FD: Shape = Shape {

@@ -15,7 +15,7 @@ pub(crate) use address::{Host, Interface, ScopedIp, UnixPath};
 pub use client::ClientEndpoint;
 #[cfg(feature = "tls")]
 pub(crate) use client::TlsConnect;
-pub(crate) use client::{ClientSpec, TcpConnect, UnixConnect};
+pub(crate) use client::{ClientSpec, TcpConnect, UdpConnect, UnixConnect};
 pub use error::{ParseError, Problem};
 pub use grammar::{Description, MAX_JUMPS, MAX_LENGTH, quote};
 pub use server::ServerEndpoint;

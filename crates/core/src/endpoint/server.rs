@@ -8,8 +8,9 @@ use std::str::FromStr;
 
 use super::address::{Interface, UnixPath};
 use super::error::{ParseError, Problem};
-use super::fields::{FD, Fields, MEM, Shape, write_file};
+use super::fields::{BROADCAST, FD, Fields, MEM, Shape, write_file, write_flag};
 use super::grammar::{COMMAND, Description, Escaped, Source, scan};
+use crate::{DatagramOption, MulticastGroup};
 
 /// Where to listen, parsed from a string such as `tcp:8080` or `unix:/run/x.sock:mode=660`.
 ///
@@ -22,7 +23,11 @@ use super::grammar::{COMMAND, Description, Escaped, Source, scan};
 ///   one refuses peers in a burst. The flag `reuse-port` lets several sockets share the port.
 /// - `tls:` has the same and `cert=FILE`, `key=FILE`, both PEM. With no `key` the private key
 ///   stands in the certificate's file; with no `cert` the program supplies both.
-/// - `udp:` as `tcp:`, with no backlog.
+/// - `udp:` as `tcp:`, with no backlog. With `interface=*`, `join=GROUP,…` joins multicast groups,
+///   each as [`MulticastGroup`](crate::MulticastGroup) reads it: `udp:5353:interface=*:join=224.0.0.251`.
+///   It then has the family of the groups. `hops=` says how far what is sent to groups may go (1 if
+///   it is not given), `multicast-interface=` by which interface it leaves; the flag `no-loop` keeps
+///   it from this host. The flag `broadcast` allows sending to all of a network.
 /// - `unix:PATH`, with `mode=` for the socket's permissions and `backlog=`; `unix:@NAME` in
 ///   Linux's abstract namespace.
 /// - `stdio:`, `fd:NUMBER` (a listening descriptor) and `mem:NAME`.
@@ -289,23 +294,72 @@ pub(crate) struct UdpListen {
     /// 0 asks for any.
     pub(crate) port: u16,
     pub(crate) reuse_port: bool,
+    /// Only where the interface is all, or an unspecified address.
+    pub(crate) groups: Vec<MulticastGroup>,
+    pub(crate) hops: Option<u8>,
+    pub(crate) multicast_interface: Option<String>,
+    pub(crate) no_loop: bool,
+    pub(crate) broadcast: bool,
 }
 
 impl UdpListen {
     fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
         let (interface, port) = interface_and_port(fields)?;
+        let mut groups = Vec::new();
+        if let Some(join) = fields.optional("join") {
+            groups = join.groups()?;
+            let hears_all = match &interface {
+                Interface::Loopback => false,
+                Interface::All => true,
+                Interface::Address(address) => address.ip.is_unspecified(),
+            };
+            if !hears_all {
+                let expected = "interface=* beside it: a socket of one address hears no group";
+                return Err(join.conflict(expected));
+            }
+        }
+        let hops = fields.optional("hops").map(|hops| hops.hops());
+        let by = fields.optional(MULTICAST_INTERFACE);
         Ok(Self {
             interface,
             port,
             reuse_port: fields.flag(REUSE_PORT),
+            groups,
+            hops: hops.transpose()?,
+            multicast_interface: by.map(|by| by.zone()).transpose()?,
+            no_loop: fields.flag(NO_LOOP),
+            broadcast: fields.flag(BROADCAST),
         })
+    }
+
+    /// What is to be set on the socket.
+    pub(crate) fn options(&self) -> impl Iterator<Item = DatagramOption> {
+        let interface = self.multicast_interface.clone();
+        let hops = self.hops.map(DatagramOption::MulticastHops);
+        let groups = self.groups.iter().cloned();
+        hops.into_iter()
+            .chain(interface.map(DatagramOption::MulticastInterface))
+            .chain(self.no_loop.then_some(DatagramOption::MulticastLoop(false)))
+            .chain(self.broadcast.then_some(DatagramOption::Broadcast(true)))
+            .chain(groups.map(DatagramOption::Join))
     }
 }
 
 impl fmt::Display for UdpListen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_interface_and_port(f, &self.interface, self.port)?;
-        write_reuse_port(f, self.reuse_port)
+        for (index, group) in self.groups.iter().enumerate() {
+            write!(f, "{}{group}", if index == 0 { ":join=" } else { "," })?;
+        }
+        if let Some(hops) = self.hops {
+            write!(f, ":hops={hops}")?;
+        }
+        if let Some(interface) = &self.multicast_interface {
+            write!(f, ":{MULTICAST_INTERFACE}={interface}")?;
+        }
+        write_reuse_port(f, self.reuse_port)?;
+        write_flag(f, NO_LOOP, self.no_loop)?;
+        write_flag(f, BROADCAST, self.broadcast)
     }
 }
 
@@ -376,11 +430,7 @@ fn write_backlog(f: &mut fmt::Formatter<'_>, backlog: u32) -> fmt::Result {
 }
 
 fn write_reuse_port(f: &mut fmt::Formatter<'_>, reuse_port: bool) -> fmt::Result {
-    if reuse_port {
-        write!(f, ":{REUSE_PORT}")
-    } else {
-        Ok(())
-    }
+    write_flag(f, REUSE_PORT, reuse_port)
 }
 
 const TCP: Shape = Shape {
@@ -400,8 +450,8 @@ const TLS: Shape = Shape {
 const UDP: Shape = Shape {
     form: "udp:[ADDRESS:]PORT",
     slots: &["interface", "port"],
-    keywords: &[],
-    flags: &[REUSE_PORT],
+    keywords: &["join", "hops", MULTICAST_INTERFACE],
+    flags: &[REUSE_PORT, NO_LOOP, BROADCAST],
 };
 
 const UNIX: Shape = Shape {
@@ -419,6 +469,8 @@ const STDIO: Shape = Shape {
 };
 
 const REUSE_PORT: &str = "reuse-port";
+const NO_LOOP: &str = "no-loop";
+const MULTICAST_INTERFACE: &str = "multicast-interface";
 
 /// Enough for a burst of peers in the time that a busy thread takes to accept; Twisted's 50 is not.
 const BACKLOG: u32 = 1024;

@@ -22,10 +22,12 @@ use std::{
 };
 
 pub use error::{ConnectError, ListenError};
-pub(crate) use tcp::{resolve as resolve_host, socket_address, udp_socket};
+pub(crate) use tcp::{bind_udp, resolve as resolve_host, socket_address};
 
 use crate::{
-    Address, ClientEndpoint, Connection, Layer, Limits, Peer, ServerEndpoint, Stream,
+    Address, ClientEndpoint, Connection, DatagramSocket, Layer, Limits, Peer, ServerEndpoint,
+    Stream,
+    datagram::{Mailboxes, connect_udp, listen_udp},
     endpoint::Description,
     endpoint::{ClientSpec, ServerSpec},
     process::Command,
@@ -42,6 +44,7 @@ use crate::{
 pub struct Schemes {
     added: BTreeMap<String, Arc<dyn Scheme>>,
     memory: Arc<memory::Names>,
+    mailboxes: Arc<Mailboxes>,
 }
 
 impl Schemes {
@@ -50,6 +53,7 @@ impl Schemes {
         Self {
             added: BTreeMap::new(),
             memory: Arc::default(),
+            mailboxes: Arc::default(),
         }
     }
 
@@ -190,6 +194,52 @@ impl Schemes {
         }
     }
 
+    /// Opens a socket for datagrams, with no protocol yet.
+    ///
+    /// # Errors
+    /// [`ListenError`] says what stands in the way.
+    pub async fn listen_datagrams(
+        &self,
+        endpoint: &ServerEndpoint,
+    ) -> Result<Box<dyn DatagramSocket>, ListenError> {
+        let named = |source| ListenError::new(endpoint.to_string(), source);
+        match &endpoint.spec {
+            ServerSpec::Udp(udp) => Ok(Box::new(listen_udp(udp).map_err(named)?)),
+            ServerSpec::Mem(name) => Ok(Box::new(self.mailboxes.listen(name).map_err(named)?)),
+            ServerSpec::Other(description) => match self.added.get(description.scheme()) {
+                Some(scheme) => scheme.listen_datagrams(description, self).await,
+                None => Err(ListenError::unsupported(endpoint, self.known())),
+            },
+            _ => Err(ListenError::unsupported(
+                endpoint,
+                "it does not carry datagrams",
+            )),
+        }
+    }
+
+    /// Opens a socket for datagrams with one peer.
+    ///
+    /// # Errors
+    /// [`ConnectError`] says what stands in the way.
+    pub async fn connect_datagrams(
+        &self,
+        endpoint: &ClientEndpoint,
+    ) -> Result<Box<dyn DatagramSocket>, ConnectError> {
+        let named = |source| ConnectError::new(endpoint.to_string(), source);
+        match &endpoint.spec {
+            ClientSpec::Udp(udp) => Ok(Box::new(connect_udp(udp).await.map_err(named)?)),
+            ClientSpec::Mem(name) => Ok(Box::new(self.mailboxes.connect(name).map_err(named)?)),
+            ClientSpec::Other(description) => match self.added.get(description.scheme()) {
+                Some(scheme) => scheme.connect_datagrams(description, self).await,
+                None => Err(ConnectError::unsupported(endpoint, self.known())),
+            },
+            _ => Err(ConnectError::unsupported(
+                endpoint,
+                "it does not carry datagrams",
+            )),
+        }
+    }
+
     /// The schemes there are, for the one who asked for another.
     fn known(&self) -> String {
         const BUILT_IN: &str = "the schemes are tcp, tls, unix, stdio, exec, fd, udp, mem";
@@ -246,6 +296,39 @@ pub trait Scheme: Send + Sync + 'static {
         let _ = schemes;
         Box::pin(async move {
             let why = format!("{} only listens", self.name());
+            Err(ConnectError::unsupported(description, why))
+        })
+    }
+
+    /// Opens a socket for datagrams on an endpoint of this scheme.
+    ///
+    /// # Errors
+    /// By default that this scheme carries none.
+    fn listen_datagrams<'a>(
+        &'a self,
+        description: &'a Description,
+        schemes: &'a Schemes,
+    ) -> BoxFuture<'a, Result<Box<dyn DatagramSocket>, ListenError>> {
+        let _ = schemes;
+        Box::pin(async move {
+            let why = format!("{} carries no datagrams", self.name());
+            Err(ListenError::unsupported(description, why))
+        })
+    }
+
+    /// Opens a socket for datagrams with the peer that an endpoint of this
+    /// scheme names.
+    ///
+    /// # Errors
+    /// By default that this scheme carries none.
+    fn connect_datagrams<'a>(
+        &'a self,
+        description: &'a Description,
+        schemes: &'a Schemes,
+    ) -> BoxFuture<'a, Result<Box<dyn DatagramSocket>, ConnectError>> {
+        let _ = schemes;
+        Box::pin(async move {
+            let why = format!("{} carries no datagrams", self.name());
             Err(ConnectError::unsupported(description, why))
         })
     }

@@ -77,8 +77,19 @@ pub(super) fn listen(tcp: &TcpListen) -> io::Result<Tcp> {
 }
 
 /// A bound socket for `udp:`.
-pub(crate) fn udp_socket(udp: &UdpListen) -> io::Result<UdpSocket> {
-    let socket = bind(&udp.interface, udp.port, Type::DGRAM, udp.reuse_port)?;
+pub(crate) fn bind_udp(udp: &UdpListen) -> io::Result<UdpSocket> {
+    let is_of = |v4: bool| {
+        let mut groups = udp.groups.iter();
+        !udp.groups.is_empty() && groups.all(|g| g.address.is_ipv4() == v4)
+    };
+    let unspecified = |ip: IpAddr| Interface::Address(ScopedIp { ip, scope: None });
+    // Of the family of its groups: what is sent to them leaves by that.
+    let interface = match &udp.interface {
+        Interface::All if is_of(true) => unspecified(Ipv4Addr::UNSPECIFIED.into()),
+        Interface::All if is_of(false) => unspecified(Ipv6Addr::UNSPECIFIED.into()),
+        interface => interface.clone(),
+    };
+    let socket = bind(&interface, udp.port, Type::DGRAM, udp.reuse_port)?;
     UdpSocket::from_std(socket.into())
 }
 

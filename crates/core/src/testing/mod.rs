@@ -1,6 +1,7 @@
 //! The testing kit: protocols without a network, in virtual time.
 //!
 //! - [`Rig`] runs one protocol with no runtime, socket or clock.
+//! - [`DatagramRig`] is the same for datagram protocols.
 //! - [`Dialogue`] is a transcript that is both test and document.
 //! - [`Pair`] joins a client and a server of ours, with any segment size, and
 //!   cuts the connection at any byte.
@@ -28,11 +29,13 @@
 //! assert!(rig.is_closed());
 //! ```
 
+mod datagram_rig;
 mod dialogue;
 pub(crate) mod leaks;
 mod pair;
 mod rig;
 
+pub use datagram_rig::DatagramRig;
 pub use dialogue::{Dialogue, DialogueError};
 pub use leaks::{run, run_in_real_time};
 pub use pair::Pair;

@@ -10,10 +10,10 @@ mod discard;
 mod echo;
 mod time;
 
-use std::{marker::PhantomData, net::SocketAddr};
+use std::marker::PhantomData;
 
 use clap::Args;
-use ropewalk_core::{DatagramProtocol, Protocol, ServerEndpoint, each};
+use ropewalk_core::{Address, DatagramProtocol, Protocol, ServerEndpoint, each};
 
 pub(crate) use self::{
     chargen::Chargen,
@@ -52,7 +52,7 @@ impl<S: Small> ServerArgs for SmallServer<S> {
     async fn plan(self, plan: &mut Plan) {
         let tls = plan.tls(&self.tls);
         for endpoint in &self.listen {
-            if endpoint.scheme() == "udp" {
+            if endpoint.is_datagram() {
                 plan.datagrams(S::SERVICE, "--listen", endpoint, S::default());
             } else {
                 let options = plan.options(tls.as_ref());
@@ -65,8 +65,9 @@ impl<S: Small> ServerArgs for SmallServer<S> {
 /// Whether a datagram from there may be answered. One that claims to come from a small service
 /// would be answered by that in turn, for ever; inetd has refused them since two of them were
 /// first set upon each other.
-fn may_answer(from: SocketAddr) -> bool {
-    !matches!(from.port(), 7 | 13 | 17 | 19 | 37)
+fn may_answer(from: &Address) -> bool {
+    let port = from.inet().map(|from| from.port());
+    !matches!(port, Some(7 | 13 | 17 | 19 | 37))
 }
 
 #[cfg(test)]
@@ -75,10 +76,11 @@ mod tests {
 
     #[test]
     fn small_services_do_not_answer_each_other() {
-        let from = |port| SocketAddr::from(([192, 0, 2, 1], port));
-        assert!(may_answer(from(40_000)) && may_answer(from(53)));
+        let may_answer =
+            |port| may_answer(&std::net::SocketAddr::from(([192, 0, 2, 1], port)).into());
+        assert!(may_answer(40_000) && may_answer(53));
         for port in [7, 13, 17, 19, 37] {
-            assert!(!may_answer(from(port)), "{port}");
+            assert!(!may_answer(port), "{port}");
         }
     }
 }
