@@ -115,10 +115,8 @@ impl ServerOptions {
         let mut layers = bound.layers;
         #[cfg(feature = "tls")]
         let tls = match bound.tls {
-            Some(own) => {
-                let tls = own
-                    .or(self.tls)
-                    .ok_or_else(|| crate::tls::TlsError::NoCertificate(endpoint.to_string()))?;
+            Some(asked) => {
+                let tls = asked.or(self.tls, endpoint)?;
                 layers.insert(0, Arc::new(tls.clone()));
                 Some(tls)
             }
@@ -205,6 +203,25 @@ impl Server {
     #[cfg(feature = "tls")]
     pub fn reload_tls(&self, tls: &crate::tls::TlsServer) -> bool {
         self.tls.as_ref().inspect(|own| own.replace(tls)).is_some()
+    }
+
+    /// Reads the files of its certificates again, for new connections: see
+    /// [`TlsServer::reload`](crate::tls::TlsServer::reload). For SIGHUP. Nothing
+    /// happens where it does not speak TLS, or came by no files.
+    ///
+    /// # Errors
+    /// [`TlsError`](crate::tls::TlsError) names the file. What it was to
+    /// replace is kept.
+    #[cfg(feature = "tls")]
+    pub fn reload_certificates(&self) -> Result<(), crate::tls::TlsError> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
+    }
+
+    /// Its side of TLS, where the listener speaks it: among others, to count
+    /// [handshakes](crate::tls::TlsServer::handshakes).
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<&crate::tls::TlsServer> {
+        self.tls.as_ref()
     }
 
     /// Waits until `enough` is true of the number of open connections, as they

@@ -50,3 +50,15 @@ impl<T: Copy + Eq> Timers<T> {
 pub(crate) fn clock() -> Instant {
     tokio::time::Instant::now().into_std()
 }
+
+/// The time of day. It moves as [`clock`] does: where a test pauses that one,
+/// this stands still too, and certificates expire when virtual time says so.
+#[cfg(feature = "tls")]
+pub(crate) fn wall_clock() -> std::time::SystemTime {
+    let (now, real) = (clock(), Instant::now());
+    let wall = std::time::SystemTime::now();
+    match now.checked_duration_since(real) {
+        Some(ahead) => wall + ahead,
+        None => wall - (real - now),
+    }
+}

@@ -176,7 +176,7 @@ fn a_tls_server_needs_a_certificate() {
         let error = endpoint.listen(say_hello).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "tls:0 needs a certificate: name it by cert= and key="
+            "tls:0 needs a certificate: name it by cert= and key=, or a folder of them by certs="
         );
         let endpoint: ServerEndpoint = "tls:0:cert=/nonexistent.pem".parse().unwrap();
         let error = endpoint.listen(say_hello).await.unwrap_err();

@@ -85,10 +85,21 @@ fn server() -> BoxedStrategy<String> {
         )
             .prop_map(|(cert, key)| format!(":cert={}{key}", quote(&cert))),
     );
+    let certs = field().prop_map(|folder| format!(":certs={}", quote(&folder)));
+    let clients = maybe(
+        (field(), maybe(Just(":client-cert-optional".to_owned())))
+            .prop_map(|(ca, optional)| format!(":client-ca={}{optional}", quote(&ca))),
+    );
     let leaf = prop_oneof![
         (place.clone(), backlog.clone(), reuse.clone())
             .prop_map(|(p, b, r)| format!("tcp:{p}{b}{r}")),
-        (place.clone(), cert, reuse.clone()).prop_map(|(p, c, r)| format!("TLS:{p}{c}{r}")),
+        (
+            place.clone(),
+            prop_oneof![cert, certs],
+            clients,
+            reuse.clone()
+        )
+            .prop_map(|(p, c, ca, r)| format!("TLS:{p}{c}{ca}{r}")),
         (place, reuse).prop_map(|(p, r)| format!("udp:{p}{r}")),
         (path(), mode, backlog).prop_map(|(p, m, b)| format!("unix:./{p}{m}{b}")),
         any::<u16>().prop_map(|number| format!("fd:{number}")),
@@ -215,7 +226,7 @@ fn piece() -> BoxedStrategy<String> {
         r"[\\:=/\[\]@%*]",
         "tcp:|tls:|udp:|unix:|exec:|mem:|fd:|stdio:|ssh:|haproxy/|socks5:",
         "[0-9]{1,5}|::1|127.0.0.1|localhost|a.test",
-        "interface=|backlog=|reuse-port|timeout=|cert=|mode=|insecure-no-verify",
+        "interface=|backlog=|reuse-port|timeout=|cert=|certs=|client-ca=|client-cert-optional|mode=|insecure-no-verify",
         r"\PC",
     ]
     .boxed()

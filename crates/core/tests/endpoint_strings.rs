@@ -282,9 +282,23 @@ fn tls() {
         tls:443:cert=
             at 13: empty cert, expected a value
         tls:443:certs=/etc/web
-            at 8: unknown keyword "certs", expected one of interface, port, cert, key, backlog
+            = tls:443:certs=/etc/web
+        tls:443:certs=/etc/web:cert=/etc/web.pem
+            at 14: certs out of place, expected no cert= and no key= beside it
+        tls:443:key=/etc/web.key:certs=/etc/web
+            at 31: certs out of place, expected no cert= and no key= beside it
+        tls:443:client-ca=/etc/ca.pem:certs=/etc/web
+            = tls:443:certs=/etc/web:client-ca=/etc/ca.pem
+        tls:443:client-cert-optional:cert=a.pem:client-ca=ca.pem:reuse-port
+            = tls:443:reuse-port:client-cert-optional:cert=a.pem:client-ca=ca.pem
+        tls:443:client-ca=ca.pem
+            = tls:443:client-ca=ca.pem
+        tls:443:client-cert-optional
+            at 28: no client-ca, expected client-ca= beside client-cert-optional
+        tls:443:cert-dir=/etc/web
+            at 8: unknown keyword "cert-dir", expected one of interface, port, cert, key, certs, client-ca, backlog
         tls:443:insecure-no-verify
-            at 8: unexpected field "insecure-no-verify", expected tls:[ADDRESS:]PORT[:cert=…][:key=…][:backlog=…][:reuse-port]
+            at 8: unexpected field "insecure-no-verify", expected tls:[ADDRESS:]PORT[:cert=…][:key=…][:certs=…][:client-ca=…][:backlog=…][:reuse-port][:client-cert-optional]
     "#]]);
     check::<ClientEndpoint>(&expect![[r#"
         tls:mx.test:993
@@ -770,6 +784,8 @@ fn accessors() {
     assert!(server("tls:443").needs_certificate());
     assert!(server("haproxy/tls:443").needs_certificate());
     assert!(!server("tls:443:cert=a.pem").needs_certificate());
+    assert!(!server("tls:443:certs=/etc/web").needs_certificate());
+    assert!(server("tls:443:client-ca=a.pem").needs_certificate());
     assert!(!server("tcp:80").needs_certificate());
     assert_eq!(server("SystemD:name=web").scheme(), "systemd");
     let systemd = server(r"systemd:Name=web:index=\1");

@@ -114,11 +114,14 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn required(&self, name: &'static str) -> Result<Part<'a>, ParseError> {
-        let missing = || {
-            self.source
-                .error(self.source.end(), name, Problem::Missing, self.form)
-        };
-        self.optional(name).ok_or_else(missing)
+        self.optional(name)
+            .ok_or_else(|| self.missing(name, self.form))
+    }
+
+    /// For a field that must be there.
+    pub(super) fn missing(&self, name: &'static str, expected: impl Into<String>) -> ParseError {
+        let end = self.source.end();
+        self.source.error(end, name, Problem::Missing, expected)
     }
 
     /// The files of a certificate and its key. A key alone proves nothing.

@@ -62,7 +62,7 @@
 //! | scheme | server | client |
 //! | --- | --- | --- |
 //! | `tcp` | `tcp:[ADDRESS:]PORT` `interface=` `backlog=` `reuse-port` | `tcp:HOST:PORT` `timeout=` `bind=` |
-//! | `tls` | as `tcp`, with `cert=` `key=` | as `tcp`, with `ca=` `cert=` `key=` `sni=` `insecure-no-verify` |
+//! | `tls` | as `tcp`, with `cert=` `key=` `certs=` `client-ca=` `client-cert-optional` | as `tcp`, with `ca=` `cert=` `key=` `sni=` `insecure-no-verify` |
 //! | `udp` | `udp:[ADDRESS:]PORT` `interface=` `join=` `hops=` `multicast-interface=` `reuse-port` `no-loop` `broadcast` | `udp:HOST:PORT` `bind=` `broadcast` |
 //! | `unix` | `unix:PATH` `mode=` `backlog=` | `unix:PATH` `timeout=` |
 //! | `fd` | `fd:NUMBER`, a listening descriptor | `fd:NUMBER`, a connected one |

@@ -19,4 +19,6 @@ pub(crate) use client::{ClientSpec, TcpConnect, UdpConnect, UnixConnect};
 pub use error::{ParseError, Problem};
 pub use grammar::{Description, MAX_JUMPS, MAX_LENGTH, quote};
 pub use server::ServerEndpoint;
+#[cfg(feature = "tls")]
+pub(crate) use server::TlsListen;
 pub(crate) use server::{ServerSpec, TcpListen, UdpListen, UnixListen};

@@ -22,7 +22,10 @@ use crate::{DatagramOption, MulticastGroup};
 ///   `backlog=` is 1024 if it is not given: the kernel cuts it down to what it allows, and a short
 ///   one refuses peers in a burst. The flag `reuse-port` lets several sockets share the port.
 /// - `tls:` has the same and `cert=FILE`, `key=FILE`, both PEM. With no `key` the private key
-///   stands in the certificate's file; with no `cert` the program supplies both.
+///   stands in the certificate's file. Or `certs=DIR`, a folder of them, each for its names, which
+///   is watched ([`tls`](crate::tls) has the rules). With neither the program supplies a
+///   certificate. `client-ca=FILE` asks clients for a certificate of the authorities in it; with
+///   the flag `client-cert-optional` one who has none is served too.
 /// - `udp:` as `tcp:`, with no backlog. With `interface=*`, `join=GROUP,…` joins multicast groups,
 ///   each as [`MulticastGroup`](crate::MulticastGroup) reads it: `udp:5353:interface=*:join=224.0.0.251`.
 ///   It then has the family of the groups. `hops=` says how far what is sent to groups may go (1 if
@@ -76,7 +79,7 @@ impl ServerEndpoint {
     /// where the endpoint behind a jump does.
     pub fn needs_certificate(&self) -> bool {
         match &self.spec {
-            ServerSpec::Tls(tls) => tls.cert.is_none(),
+            ServerSpec::Tls(tls) => tls.cert.is_none() && tls.certs.is_none(),
             ServerSpec::Other(description) => {
                 let inner = description
                     .inner()
@@ -234,21 +237,52 @@ pub(crate) struct TlsListen {
     pub(crate) cert: Option<PathBuf>,
     /// PEM; only with `cert`.
     pub(crate) key: Option<PathBuf>,
+    /// A folder of PEM; never with `cert`.
+    pub(crate) certs: Option<PathBuf>,
+    /// PEM: the authorities of clients, which must show a certificate.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Only with `client_ca`: or need not.
+    pub(crate) client_cert_optional: bool,
 }
 
 impl TlsListen {
     fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
         let tcp = TcpListen::read(fields)?;
+        let certs = fields.optional("certs");
+        if let Some(certs) = certs
+            && ["cert", "key"]
+                .iter()
+                .any(|name| fields.optional(name).is_some())
+        {
+            return Err(certs.conflict("no cert= and no key= beside it"));
+        }
         let (cert, key) = fields.certificate()?;
-        Ok(Self { tcp, cert, key })
+        let client_ca = fields.optional("client-ca").map(|ca| ca.file());
+        let client_cert_optional = fields.flag(CLIENT_CERT_OPTIONAL);
+        if client_cert_optional && client_ca.is_none() {
+            return Err(fields.missing("client-ca", "client-ca= beside client-cert-optional"));
+        }
+        Ok(Self {
+            tcp,
+            cert,
+            key,
+            certs: certs.map(|certs| certs.file()),
+            client_ca,
+            client_cert_optional,
+        })
     }
 }
 
 impl fmt::Display for TlsListen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.tcp)?;
+        if self.client_cert_optional {
+            write!(f, ":{CLIENT_CERT_OPTIONAL}")?;
+        }
         write_file(f, "cert", self.cert.as_ref())?;
-        write_file(f, "key", self.key.as_ref())
+        write_file(f, "key", self.key.as_ref())?;
+        write_file(f, "certs", self.certs.as_ref())?;
+        write_file(f, "client-ca", self.client_ca.as_ref())
     }
 }
 
@@ -443,8 +477,8 @@ const TCP: Shape = Shape {
 const TLS: Shape = Shape {
     form: "tls:[ADDRESS:]PORT",
     slots: &["interface", "port"],
-    keywords: &["cert", "key", "backlog"],
-    flags: &[REUSE_PORT],
+    keywords: &["cert", "key", "certs", "client-ca", "backlog"],
+    flags: &[REUSE_PORT, CLIENT_CERT_OPTIONAL],
 };
 
 const UDP: Shape = Shape {
@@ -471,6 +505,8 @@ const STDIO: Shape = Shape {
 const REUSE_PORT: &str = "reuse-port";
 const NO_LOOP: &str = "no-loop";
 const MULTICAST_INTERFACE: &str = "multicast-interface";
+
+const CLIENT_CERT_OPTIONAL: &str = "client-cert-optional";
 
 /// Enough for a burst of peers in the time that a busy thread takes to accept; Twisted's 50 is not.
 const BACKLOG: u32 = 1024;

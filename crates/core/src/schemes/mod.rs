@@ -87,15 +87,9 @@ impl Schemes {
             ServerSpec::Tcp(tcp) => named(tcp::listen(tcp).map(Bound::new)),
             #[cfg(feature = "tls")]
             ServerSpec::Tls(tls) => {
-                let certificate = match &tls.cert {
-                    Some(cert) => Some(crate::tls::TlsServer::from_files(
-                        cert,
-                        tls.key.as_ref().unwrap_or(cert),
-                    )?),
-                    None => None,
-                };
+                let asked = crate::tls::Asked::of(tls)?;
                 let mut bound = named(tcp::listen(&tls.tcp).map(Bound::new))?;
-                bound.tls = Some(certificate);
+                bound.tls = Some(asked);
                 Ok(bound)
             }
             #[cfg(not(feature = "tls"))]
@@ -429,7 +423,7 @@ pub struct Bound {
     /// That it speaks TLS, and with what; the server's options supply what the
     /// endpoint does not.
     #[cfg(feature = "tls")]
-    pub(crate) tls: Option<Option<crate::tls::TlsServer>>,
+    pub(crate) tls: Option<crate::tls::Asked>,
 }
 
 impl Bound {
