@@ -21,6 +21,7 @@ use crate::{
     driver::Driver,
     registry::{Entry, Live, Stage},
     timers::clock,
+    wrapper::Prefixed,
 };
 
 /// One connection, accepted or made: what a [`Handler`] serves.
@@ -129,7 +130,7 @@ impl Connection {
         let stream = if stream.is_empty() {
             self.stream
         } else {
-            Stream::new(Prefixed {
+            Stream::wrapped(Prefixed {
                 prefix: stream,
                 stream: self.stream,
             })
@@ -192,7 +193,7 @@ impl fmt::Debug for Connection {
 }
 
 /// Reads what was read before its time first.
-fn poll_read(
+pub(crate) fn poll_read(
     prefix: &mut Input,
     stream: &mut Stream,
     cx: &mut Context<'_>,
@@ -305,39 +306,4 @@ impl Connection {
 pub(crate) struct Idle {
     moved: Instant,
     sleep: Pin<Box<Sleep>>,
-}
-
-/// A stream that begins with what was read of it before its time.
-struct Prefixed {
-    prefix: Input,
-    stream: Stream,
-}
-
-impl AsyncRead for Prefixed {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        poll_read(&mut this.prefix, &mut this.stream, cx, buf)
-    }
-}
-
-impl AsyncWrite for Prefixed {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

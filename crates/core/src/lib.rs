@@ -143,6 +143,8 @@
 //! | `listenMulticast`, `joinGroup`, `setTTL`, `setLoopbackMode`, `setOutgoingInterface`, `setBroadcastAllowed` | the options of `udp:`; [`DatagramTransport::join`], [`DatagramTransport::set`] |
 //! | `reactor.spawnProcess`, `ProcessProtocol`, `getProcessOutput` | [`process::Command`]: `spawn` with a protocol on its connection, `output` |
 //! | `ThrottlingFactory`, `LimitTotalConnectionsFactory`, `LimitConnectionsByPeer` | [`Throttle`], [`Limits::connections`], [`Limits::per_peer`] |
+//! | `htb.Bucket`, `FilterByHost`, `ShapedProtocolFactory` | [`Throttle::per_peer`], [`Throttle::in_all`], one inside the other |
+//! | `TrafficLoggingFactory`, `SpewingFactory` | [`TrafficLog`] |
 //! | `portforward.ProxyFactory` | [`relay`] |
 //! | `reactor.run()`, `task.react` | [`run`], [`serve`] |
 //! | `StringTransport`, `FakeDatagramTransport`, `task.Clock`, `iosim` | [`testing::Rig`], [`testing::DatagramRig`], [`testing::run`], [`testing::Pair`] |
@@ -190,8 +192,10 @@ mod timers;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod topic;
+mod traffic;
 mod transport;
 mod work;
+mod wrapper;
 
 pub use bytes::Bytes;
 
@@ -224,7 +228,8 @@ pub use server::{Counts, Leftover, Server, ServerOptions};
 pub use signals::{Interrupted, Signals};
 pub use stream::Stream;
 pub use sys::raise_open_files;
-pub use throttle::Throttle;
+pub use throttle::{Rate, Throttle};
 pub use topic::{Item, Overflow, Topic};
+pub use traffic::{Direction, Traffic, TrafficLog};
 pub use transport::Transport;
 pub use work::{BoxFuture, Handle, Reply};

@@ -13,7 +13,10 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use crate::process::Child;
+use crate::{
+    process::Child,
+    wrapper::{Around, Wrapper},
+};
 
 /// A byte stream: TCP, TLS, a Unix socket, a pipe, a memory buffer, or
 /// whatever a scheme of your own makes.
@@ -30,6 +33,7 @@ enum Kind {
     Child(Box<Child>),
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::TlsStream<Stream>>),
+    Wrapped(Around),
     Other(Box<dyn ByteStream>),
     /// Taken away, while it is being upgraded.
     Gone,
@@ -42,6 +46,11 @@ impl Stream {
     /// Any other stream.
     pub fn new(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         Self(Kind::Other(Box::new(stream)))
+    }
+
+    /// One around another stream.
+    pub(crate) fn wrapped(wrapper: impl Wrapper) -> Self {
+        Self(Kind::Wrapped(Around(Box::new(wrapper))))
     }
 
     pub(crate) fn take(&mut self) -> Self {
@@ -58,6 +67,7 @@ impl Stream {
             }
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => stream.get_ref().0.reset_on_drop(),
+            Kind::Wrapped(stream) => stream.0.inner().reset_on_drop(),
             _ => {}
         }
     }
@@ -68,19 +78,25 @@ impl Stream {
         match &self.0 {
             Kind::Tcp(stream) => stream.poll_read_ready(cx).map(drop),
             Kind::Unix(stream) => stream.poll_read_ready(cx).map(drop),
+            Kind::Wrapped(stream) => stream.0.poll_readable(cx),
             _ => Poll::Ready(()),
         }
     }
 
     /// Whether a process is at the other end.
     pub(crate) fn is_child(&self) -> bool {
-        matches!(self.0, Kind::Child(_))
+        match &self.0 {
+            Kind::Child(_) => true,
+            Kind::Wrapped(stream) => stream.0.inner().is_child(),
+            _ => false,
+        }
     }
 
     /// How the process at the other end ended, once it has; for others, none.
     pub(crate) fn poll_exit(&mut self, cx: &mut Context<'_>) -> Poll<Option<ExitStatus>> {
         match &mut self.0 {
             Kind::Child(child) => child.poll_exit(cx),
+            Kind::Wrapped(stream) => stream.0.inner_mut().poll_exit(cx),
             _ => Poll::Ready(None),
         }
     }
@@ -90,6 +106,7 @@ impl Stream {
     pub(crate) fn tls_info(&self) -> Option<crate::tls::TlsInfo> {
         match &self.0 {
             Kind::Tls(stream) => Some(crate::tls::TlsInfo::of(stream)),
+            Kind::Wrapped(stream) => stream.0.inner().tls_info(),
             _ => None,
         }
     }
@@ -104,6 +121,7 @@ impl fmt::Debug for Stream {
             Kind::Child(_) => "Stream(exec)",
             #[cfg(feature = "tls")]
             Kind::Tls(_) => "Stream(tls)",
+            Kind::Wrapped(stream) => return write!(f, "Wrapped({:?})", stream.0.inner()),
             Kind::Other(_) => "Stream(other)",
             Kind::Gone => "Stream(gone)",
         })
@@ -145,6 +163,7 @@ macro_rules! each {
                 let $s = &mut **$s;
                 $e
             }
+            Kind::Wrapped($s) => $e,
             Kind::Other($s) => $e,
             Kind::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
@@ -189,6 +208,7 @@ impl AsyncWrite for Stream {
             Kind::Child(s) => s.is_write_vectored(),
             #[cfg(feature = "tls")]
             Kind::Tls(s) => s.is_write_vectored(),
+            Kind::Wrapped(s) => s.is_write_vectored(),
             Kind::Other(s) => s.is_write_vectored(),
             Kind::Gone => false,
         }

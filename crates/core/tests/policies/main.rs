@@ -6,6 +6,8 @@
 mod log;
 mod metrics;
 mod shared;
+mod throttle;
+mod traffic;
 
 use std::{
     io::{Read, Seek},
