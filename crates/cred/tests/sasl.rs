@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "sasl/programs.rs"]
+mod programs;
 #[path = "sasl/transcripts.rs"]
 mod transcripts;
 
