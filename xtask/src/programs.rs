@@ -30,9 +30,13 @@ pub(crate) struct Program {
 /// Module, command, Debian package; sorted by module.
 const PROGRAMS: &[Program] = &[
     Program::new("curl", "curl", "curl"),
+    Program::new("doveadm", "doveadm", "dovecot-core"),
+    Program::new("gsasl", "gsasl", "gsasl"),
+    Program::new("htpasswd", "htpasswd", "apache2-utils"),
     // The traditional netcat bears the same name, and has neither Unix sockets nor the same options.
     Program::new("nc", "nc", "netcat-openbsd").told_by(&["-h"], "OpenBSD"),
     Program::new("openssl", "openssl", "openssl"),
+    Program::new("postgres", "postgres", "postgresql"),
     Program::new("socat", "socat", "socat"),
 ];
 
@@ -83,11 +87,14 @@ fn contains(text: &[u8], word: &str) -> bool {
 }
 
 /// The path to look for programs in, and to run tests with: the user's, and the folders of daemons,
-/// which Debian keeps off it.
+/// which Debian keeps off it; PostgreSQL's by version.
 pub(crate) fn search_path() -> OsString {
     let user = env::var_os("PATH").unwrap_or_default();
-    let folders =
-        env::split_paths(&user).chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from));
+    let postgres = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let postgres = postgres.flatten().map(|version| version.path().join("bin"));
+    let folders = env::split_paths(&user)
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .chain(postgres);
     // Only a folder with a colon cannot be joined, and what was split by colons has none.
     env::join_paths(folders).unwrap_or(user)
 }

@@ -109,6 +109,8 @@ pub use checkers::{
     AllowAnonymous, BadLine, EditError, Memory, NewHash, UsersEditor, UsersError, UsersFile,
     UsersOptions,
 };
+#[cfg(feature = "postgres")]
+pub use checkers::{PostgresError, PostgresOptions, PostgresUsers};
 pub use credentials::{
     Anonymous, CramMd5, Credentials, Kind, Password, PublicKey, ScramProof, Token,
 };

@@ -6,6 +6,11 @@
 mod dispatch;
 #[path = "checkers/limits.rs"]
 mod limits;
+#[cfg(feature = "postgres")]
+#[path = "checkers/postgres.rs"]
+mod postgres;
+#[path = "checkers/programs.rs"]
+mod programs;
 
 use std::{
     fs,

@@ -3,9 +3,13 @@
 mod edit;
 mod file;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod users;
 
 pub use edit::{EditError, NewHash, UsersEditor};
 pub use file::{BadLine, UsersError};
 pub use memory::{AllowAnonymous, Memory};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresError, PostgresOptions, PostgresUsers};
 pub use users::{UsersFile, UsersOptions};
