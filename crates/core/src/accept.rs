@@ -22,6 +22,7 @@ use tracing::Instrument;
 use crate::{
     Address, Connection, ConnectionState, Error, Handler, Layer, Listener, Result,
     allowance::may_warn,
+    jumps::proxy::Headers,
     registry::{Entry, Registry, Room},
     schemes::Accepted,
     tally::{AcceptError, Handshake, Refusal},
@@ -135,6 +136,8 @@ pub(crate) struct Accepting<H> {
     listener: Box<dyn Listener>,
     registry: Arc<Registry>,
     service: Arc<Service<H>>,
+    /// Set where proxies speak for their clients.
+    headers: Option<Arc<Headers>>,
     warned: Option<Instant>,
 }
 
@@ -143,11 +146,13 @@ impl<H: Handler> Accepting<H> {
         listener: Box<dyn Listener>,
         registry: Arc<Registry>,
         service: Arc<Service<H>>,
+        headers: Option<Arc<Headers>>,
     ) -> Self {
         Self {
             listener,
             registry,
             service,
+            headers,
             warned: None,
         }
     }
@@ -237,7 +242,10 @@ impl<H: Handler> Accepting<H> {
             peer,
             local,
         } = accepted;
-        let Some(live) = self.registry.admit(room, peer.clone(), local, true) else {
+        // A proxy's clients are counted, once it has named them.
+        let headers = self.headers.as_ref();
+        let counted = !headers.is_some_and(|headers| headers.speaks_for_others(&peer));
+        let Some(live) = self.registry.admit(room, peer.clone(), local, counted) else {
             if !self.registry.is_closed() {
                 tracing::info!(%peer, "refused: this peer has as many connections as it may");
             }

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
 
+use crate::Proxied;
+
 /// One end of a connection. Shown with `{}` it is as in an endpoint string,
 /// without the scheme.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -74,8 +76,11 @@ impl From<tokio::net::unix::SocketAddr> for Address {
 pub struct Peer {
     /// Where it is.
     pub address: Address,
-    /// Which process and account it is, on a Unix socket.
+    /// Which process and account it is, on a Unix socket. Behind a proxy they
+    /// are not known: see [`Proxied::proxy`].
     pub credentials: Option<Credentials>,
+    /// Who said that this is the peer, where a proxy did (`haproxy/…`).
+    pub proxied: Option<Arc<Proxied>>,
     /// What was agreed upon, once TLS is up.
     #[cfg(feature = "tls")]
     pub tls: Option<Arc<crate::tls::TlsInfo>>,
@@ -87,6 +92,7 @@ impl Peer {
         Self {
             address: address.into(),
             credentials: None,
+            proxied: None,
             #[cfg(feature = "tls")]
             tls: None,
         }

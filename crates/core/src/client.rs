@@ -7,7 +7,7 @@ use tracing::Instrument;
 
 use crate::{
     ClientEndpoint, Closed, ConnectError, ConnectOptions, Connection, Handle, Protocol, Reply,
-    Result, driver::Driver, registry::Entry, work::NoAnswer,
+    Result, Route, driver::Driver, registry::Entry, work::NoAnswer,
 };
 
 impl ClientEndpoint {
@@ -26,7 +26,16 @@ impl ClientEndpoint {
     /// # Errors
     /// [`ConnectError`] says what stands in the way.
     pub async fn connect_with(&self, options: &ConnectOptions) -> Result<Connection, ConnectError> {
-        options.schemes.connect_with(self, options).await
+        let route = Route::new(options);
+        let Some(cancel) = &options.cancel else {
+            return route.connect(self).await;
+        };
+        match cancel.run_until_cancelled(route.connect(self)).await {
+            Some(result) => result,
+            None => Err(ConnectError::Cancelled {
+                endpoint: self.to_string(),
+            }),
+        }
     }
 
     /// Connects, and runs a protocol on the connection in a task of its own.

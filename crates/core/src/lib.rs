@@ -138,6 +138,8 @@
 //! | `NetstringReceiver`, `Int8/16/32StringReceiver`, `sendString` | [`Input::frames`], [`Framing::frame`]; [`Input::decode`] with any codec |
 //! | `serverFromString`, `clientFromString` | [`ServerEndpoint`], [`ClientEndpoint`], by `parse()` |
 //! | an endpoint parser plugin | [`Scheme`], [`Schemes::add`] |
+//! | `haproxy:…` and its `getPeer()` | `haproxy/…`, [`Peer::proxied`]; headers are sent too |
+//! | `ConnectingCancelledError`, `connector.stopConnecting()` | [`ConnectError::Cancelled`], [`ConnectOptions::cancel`] |
 //! | `endpoint.listen(factory)`, `endpoint.connect(factory)` | [`ServerEndpoint::listen`], [`ClientEndpoint::start`] |
 //! | `DatagramProtocol`, `listenUDP`, `listenUNIXDatagram` | [`DatagramProtocol`], [`ServerEndpoint::listen_datagrams`], [`ClientEndpoint::start_datagrams`] |
 //! | `listenMulticast`, `joinGroup`, `setTTL`, `setLoopbackMode`, `setOutgoingInterface`, `setBroadcastAllowed` | the options of `udp:`; [`DatagramTransport::join`], [`DatagramTransport::set`] |
@@ -170,6 +172,7 @@ mod flow;
 mod framing;
 mod handler;
 mod input;
+mod jumps;
 mod limits;
 pub mod metrics;
 mod output;
@@ -198,6 +201,7 @@ mod work;
 mod wrapper;
 
 pub use bytes::Bytes;
+pub use tokio_util::sync::CancellationToken;
 
 pub use address::{Address, Credentials, Peer};
 pub use allowance::Allowance;
@@ -212,6 +216,7 @@ pub use endpoint::{ClientEndpoint, ServerEndpoint};
 pub use framing::{Frame, FrameError, Frames, Framing};
 pub use handler::{Factory, Handler, Layer, each, factory, protocol};
 pub use input::{Input, Line, Lines, TooLong};
+pub use jumps::proxy::{Proxied, ProxiedTls, ProxyHeaderError};
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use output::{Output, Payload};
@@ -222,7 +227,8 @@ pub use relay::relay;
 pub use run::run;
 pub use run::serve;
 pub use schemes::{
-    Accepted, Bound, ConnectError, ConnectOptions, ListenError, Listener, Scheme, Schemes,
+    Accepted, Bound, ConnectError, ConnectOptions, ListenError, Listener, ProxyRefusal, Route,
+    Scheme, Schemes,
 };
 pub use server::{Counts, Leftover, Server, ServerOptions};
 pub use signals::{Interrupted, Signals};

@@ -529,7 +529,6 @@ impl Live {
 
 impl Live {
     /// Notes who is at either end in truth, as a proxy has said.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the PROXY header's layer"))]
     pub(crate) fn proxied(&self, peer: Peer, local: Address) -> Result<(), TooMany> {
         match &self.registry {
             Some(registry) => registry.proxied(&self.entry, peer, local),

@@ -8,6 +8,8 @@ use crate::{
     Address, Allowance, Bound, ConnectionId, ConnectionInfo, Handler, Layer, Limits, ListenError,
     Metrics, Result, Schemes, ServerEndpoint,
     accept::{Accepting, Service},
+    endpoint::quote,
+    jumps::proxy::Headers,
     registry::{Registry, Stage},
 };
 
@@ -123,16 +125,21 @@ impl ServerOptions {
             None => None,
         };
         layers.extend(self.layers);
+        let headers = (!bound.headers.is_empty()).then(|| Arc::new(Headers(bound.headers)));
+        if let Some(headers) = &headers {
+            layers.insert(0, headers.clone());
+        }
         let registry = Registry::new(self.limits, self.service, self.allowance);
         let local = bound.listener.local();
+        let local_endpoint = endpoint.shown(&local);
         if let Some(metrics) = &self.metrics {
-            metrics.watch(format!("{}:{local}", endpoint.scheme()), &registry);
+            metrics.watch(local_endpoint.clone(), &registry);
         }
         let (stop, stopped) = oneshot::channel();
         let service = Arc::new(Service { handler, layers });
-        let accepting = Accepting::new(bound.listener, registry.clone(), service);
+        let accepting = Accepting::new(bound.listener, registry.clone(), service, headers);
         Ok(Server {
-            scheme: endpoint.scheme().to_owned(),
+            local_endpoint,
             local,
             registry,
             stop: Some(stop),
@@ -143,13 +150,43 @@ impl ServerOptions {
     }
 }
 
+impl ServerEndpoint {
+    /// What listens there, as a string that is accepted back.
+    fn shown(&self, local: &Address) -> String {
+        if let Some(inner) = self.inner() {
+            return inner.shown(local);
+        }
+        match (local, self.scheme()) {
+            (Address::Stdio, _) => "stdio:".to_owned(),
+            (Address::Inet(address), "fd" | "systemd") => format!("tcp:{address}"),
+            (Address::Unix(Some(path)), _) => {
+                shortest(format!("unix:{}", quote(&path.display().to_string())))
+            }
+            (Address::Abstract(name), _) => {
+                let name = String::from_utf8_lossy(name);
+                shortest(format!("unix:@{}", quote(&name)))
+            }
+            (Address::Memory(name), _) => shortest(format!("mem:{}", quote(name))),
+            (address, scheme) => format!("{scheme}:{address}"),
+        }
+    }
+}
+
+/// `quote` escapes for any place; an endpoint prints itself with the fewest
+/// escapes. What does not parse stays, such as a path with a line's end in it.
+fn shortest(endpoint: String) -> String {
+    endpoint
+        .parse()
+        .map_or(endpoint, |parsed: ServerEndpoint| parsed.to_string())
+}
+
 /// A server that listens.
 ///
 /// Dropping it ends it at once, with its connections; [`drain`](Self::drain)
 /// and [`until_signal`](Self::until_signal) end it well.
 #[must_use = "a server that is dropped stops at once"]
 pub struct Server {
-    scheme: String,
+    local_endpoint: String,
     local: Address,
     registry: Arc<Registry>,
     stop: Option<oneshot::Sender<()>>,
@@ -172,10 +209,11 @@ impl Server {
         &self.local
     }
 
-    /// Where it listens, as a server's endpoint string without options:
-    /// `tcp:127.0.0.1:8080`.
+    /// Where it listens, as a server's endpoint string without options and
+    /// jumps: `tcp:127.0.0.1:8080`, `unix:/run/x.sock`. A socket that was
+    /// passed on (`fd:`, `systemd:`) is called what it is.
     pub fn local_endpoint(&self) -> String {
-        format!("{}:{}", self.scheme, self.local)
+        self.local_endpoint.clone()
     }
 
     /// The port it listens on, where it has one.
@@ -309,4 +347,40 @@ pub struct Counts {
     /// Turned away: their peer had as many as it may, the factory declined
     /// them, or the server drained and had no room for what its backlog held.
     pub refused: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_listens_is_named_by_a_string_that_is_accepted_back() {
+        let check = |endpoint: &str, local: Address, expected: &str| {
+            let endpoint: ServerEndpoint = endpoint.parse().unwrap();
+            let shown = endpoint.shown(&local);
+            assert_eq!(shown, expected);
+            let again: ServerEndpoint = shown.parse().unwrap();
+            assert_eq!(again.to_string(), expected);
+        };
+        let v4 = || Address::from(std::net::SocketAddr::from(([127, 0, 0, 1], 80)));
+        check("tcp:80:backlog=5", v4(), "tcp:127.0.0.1:80");
+        check("tls:80:cert=/x", v4(), "tls:127.0.0.1:80");
+        check("fd:3", v4(), "tcp:127.0.0.1:80");
+        check("systemd:name=web", v4(), "tcp:127.0.0.1:80");
+        check("haproxy/tls:80:cert=/x", v4(), "tls:127.0.0.1:80");
+        check("haproxy/systemd:index=0", v4(), "tcp:127.0.0.1:80");
+        let v6 = "[fe80::1%7]:80".parse::<std::net::SocketAddr>().unwrap();
+        check("tcp:[fe80::1%7]:80", v6.into(), "tcp:[fe80::1%7]:80");
+        let path = |path: &str| Address::Unix(Some(Arc::from(Path::new(path))));
+        check("unix:/run/x:mode=660", path("/run/x"), "unix:/run/x");
+        check(r"unix:/run/a\:b", path("/run/a:b"), r"unix:/run/a\:b");
+        check("systemd:name=x", path("/run/x"), "unix:/run/x");
+        let name = |name: &str| Address::Abstract(name.as_bytes().into());
+        check("unix:@name:backlog=5", name("name"), "unix:@name");
+        check("fd:3", name("a:b"), r"unix:@a\:b");
+        check(r"mem:a\:b", Address::Memory("a:b".into()), r"mem:a\:b");
+        check("stdio:", Address::Stdio, "stdio:");
+    }
 }

@@ -17,6 +17,21 @@ use std::mem::MaybeUninit;
 use socket2::{SockAddr, SockAddrStorage};
 use tokio::io::unix::AsyncFd;
 
+/// Takes over an inherited descriptor, and has it closed on exec. Whoever calls
+/// this knows that it is this process's to take, and takes it once.
+pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl with F_SETFD only changes a flag of the descriptor, for any
+    // number.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open, as was just seen. The service manager
+    // made it for this process, which it named, and nothing in this process
+    // but `systemd:` acts on that; it does so once, under a lock. So nobody
+    // else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// A copy of an inherited descriptor, closed on exec.
 pub(crate) fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: fcntl with F_GETFD only looks at the descriptor table, for any

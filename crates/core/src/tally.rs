@@ -3,7 +3,7 @@
 
 use std::{io, time::Duration};
 
-use crate::{Closed, Deadline, Error};
+use crate::{Closed, Deadline, Error, ProxyHeaderError};
 
 /// An enum whose variants are the values of a metric's label.
 macro_rules! reasons {
@@ -141,6 +141,9 @@ impl Handshake {
     pub(crate) fn of_error(error: &Error) -> Self {
         let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&**error);
         while let Some(error) = next {
+            if error.is::<ProxyHeaderError>() {
+                return Self::Invalid;
+            }
             if let Some(error) = error.downcast_ref::<io::Error>() {
                 match error.kind() {
                     io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {

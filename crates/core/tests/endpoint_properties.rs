@@ -76,6 +76,7 @@ fn server() -> BoxedStrategy<String> {
         (interface, any::<u16>()).prop_map(|(interface, port)| format!("port={port}:{interface}")),
     ];
     let backlog = maybe((1..=2_147_483_647_u32).prop_map(|n| format!(":backlog={n}")));
+    let keepalive = maybe((1..=32_767_u32).prop_map(|n| format!(":KeepAlive={n}")));
     let reuse = maybe(Just(":reuse-port".to_owned()));
     let mode = maybe((0..=0o777_u32).prop_map(|mode| format!(":mode={mode:04o}")));
     let cert = maybe(
@@ -91,8 +92,8 @@ fn server() -> BoxedStrategy<String> {
             .prop_map(|(ca, optional)| format!(":client-ca={}{optional}", quote(&ca))),
     );
     let leaf = prop_oneof![
-        (place.clone(), backlog.clone(), reuse.clone())
-            .prop_map(|(p, b, r)| format!("tcp:{p}{b}{r}")),
+        (place.clone(), backlog.clone(), keepalive, reuse.clone())
+            .prop_map(|(p, b, k, r)| format!("tcp:{p}{b}{k}{r}")),
         (
             place.clone(),
             prop_oneof![cert, certs],
@@ -100,14 +101,26 @@ fn server() -> BoxedStrategy<String> {
             reuse.clone()
         )
             .prop_map(|(p, c, ca, r)| format!("TLS:{p}{c}{ca}{r}")),
-        (place, reuse).prop_map(|(p, r)| format!("udp:{p}{r}")),
         (path(), mode, backlog).prop_map(|(p, m, b)| format!("unix:./{p}{m}{b}")),
         any::<u16>().prop_map(|number| format!("fd:{number}")),
         Just("stdio:".to_owned()),
+        (
+            field(),
+            maybe(any::<u16>().prop_map(|n| format!(":index={n}")))
+        )
+            .prop_map(|(name, index)| format!("systemd:name={}{index}", quote(&name))),
         field().prop_map(|name| format!("mem:{}", quote(&name))),
         other("[a-wA-W]x[a-z0-9-]{0,4}"),
     ];
-    nested(leaf, "haproxy|ssh")
+    let network = prop_oneof![
+        ip().prop_filter("a zone", |ip| !ip.contains('%')),
+        (any::<u8>(), 8..=32_u8).prop_map(|(a, bits)| format!("{a}.0.0.0\\/{bits}")),
+    ];
+    let from = prop::collection::vec(network, 1..3);
+    let from = maybe(from.prop_map(|networks| format!(":from={}", networks.join(","))));
+    let haproxy = from.prop_map(|from| format!("HAproxy{from}"));
+    let datagrams = (place, reuse).prop_map(|(p, r)| format!("udp:{p}{r}"));
+    prop_oneof![1 => datagrams, 8 => nested(leaf, prop_oneof![haproxy, other("ssh")])].boxed()
 }
 
 /// A client's string, as somebody may write it.
@@ -127,6 +140,8 @@ fn client() -> BoxedStrategy<String> {
         (1..=86_399_999_u32)
             .prop_map(|millis| format!(":timeout={}.{:03}", millis / 1000, millis % 1000)),
     );
+    let keepalive = maybe((1..=32_767_u32).prop_map(|n| format!(":keepalive={n}")));
+    let bind_port = maybe((1..=u16::MAX).prop_map(|port| format!(":Bind-Port={port}")));
     let sni = maybe(
         host.prop_filter("a zone", |host| !host.contains('%'))
             .prop_map(|n| format!(":sni={n}")),
@@ -141,25 +156,53 @@ fn client() -> BoxedStrategy<String> {
         shlex::try_join(words.iter().map(String::as_str)).ok()
     });
     let leaf = prop_oneof![
-        (place.clone(), timeout.clone()).prop_map(|(p, t)| format!("tcp:{p}{t}")),
+        (place.clone(), timeout.clone(), keepalive, bind_port)
+            .prop_map(|(p, t, k, b)| format!("tcp:{p}{t}{k}{b}")),
         (place.clone(), timeout.clone(), trust, sni, cert)
             .prop_map(|(p, t, trust, sni, cert)| format!("tls:{p}{t}{trust}{sni}{cert}")),
-        place.prop_map(|p| format!("Udp:{p}")),
-        (path(), timeout).prop_map(|(p, t)| format!("unix:{p}{t}")),
+        (path(), timeout.clone()).prop_map(|(p, t)| format!("unix:{p}{t}")),
         words.prop_map(|words| format!("exec:{words}")),
         any::<u16>().prop_map(|number| format!("fd:{number}")),
         field().prop_map(|name| format!("mem:{}", quote(&name))),
         other("[a-wA-W]x[a-z0-9-]{0,4}"),
     ];
-    nested(leaf, "socks5|Http-Connect|ssh")
+    let version = maybe((1..=2).prop_map(|version| format!(":version={version}")));
+    let haproxy = version.prop_map(|version| format!("haproxy{version}"));
+    let datagrams = place.clone().prop_map(|p| format!("Udp:{p}"));
+    let login = maybe(
+        ("[a-z]{1,8}", field())
+            .prop_map(|(user, file)| format!(":user={user}:password-file={}", quote(&file))),
+    );
+    let at = prop_oneof![
+        place.clone(),
+        path().prop_map(|path| format!("unix=.\\/{path}"))
+    ];
+    let resolve = maybe(Just(":resolve-locally".to_owned()));
+    let proxy = ("socks5|Http-Connect", at, timeout.clone(), login, resolve).prop_map(
+        |(scheme, at, timeout, login, resolve)| format!("{scheme}:{at}{timeout}{login}{resolve}"),
+    );
+    // What a proxy leads to: a host, through other proxies of hosts.
+    let reached = prop_oneof![
+        place.prop_map(|p| format!("tcp:{p}")),
+        other("[a-wA-W]x[a-z0-9-]{0,4}"),
+    ];
+    prop_oneof![
+        datagrams,
+        nested(leaf, prop_oneof![haproxy.clone(), other("ssh")]),
+        nested(
+            nested(reached, haproxy),
+            proxy.prop_filter("a host", |p| !p.contains("unix="))
+        ),
+    ]
+    .boxed()
 }
 
 /// The leaf behind up to three jumps.
 fn nested(
     leaf: impl Strategy<Value = String> + 'static,
-    jumps: &'static str,
+    jumps: impl Strategy<Value = String> + 'static,
 ) -> BoxedStrategy<String> {
-    let jump = other(jumps).prop_map(|jump| jump + "/");
+    let jump = jumps.prop_map(|jump| jump + "/");
     (prop::collection::vec(jump, 0..=3), leaf)
         .prop_map(|(jumps, leaf)| jumps.concat() + &leaf)
         .boxed()

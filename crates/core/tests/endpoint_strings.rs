@@ -92,9 +92,9 @@ fn server_tcp() {
         tcp:80::backlog=5
             at 7: empty field, expected a value; the colons of an IPv6 address stand in brackets
         tcp:80:backlog
-            at 7: unexpected field "backlog", expected tcp:[ADDRESS:]PORT[:backlog=…][:reuse-port]
+            at 7: unexpected field "backlog", expected tcp:[ADDRESS:]PORT[:backlog=…][:keepalive=…][:reuse-port]
         tcp:80:81
-            at 7: unexpected field "81", expected tcp:[ADDRESS:]PORT[:backlog=…][:reuse-port]
+            at 7: unexpected field "81", expected tcp:[ADDRESS:]PORT[:backlog=…][:keepalive=…][:reuse-port]
         tcp:example.com:80
             at 4: bad interface "example.com", expected an IP address, localhost, or * for all interfaces
         tcp:example.com:notaport
@@ -104,9 +104,9 @@ fn server_tcp() {
         tcp:127.0.0.1
             at 4: bad port "127.0.0.1", expected a number from 0 to 65535
         tcp:127.0.0.1:80:81
-            at 17: unexpected field "81", expected tcp:[ADDRESS:]PORT[:backlog=…][:reuse-port]
+            at 17: unexpected field "81", expected tcp:[ADDRESS:]PORT[:backlog=…][:keepalive=…][:reuse-port]
         tcp:80:127.0.0.1
-            at 7: unexpected field "127.0.0.1", expected tcp:[ADDRESS:]PORT[:backlog=…][:reuse-port]
+            at 7: unexpected field "127.0.0.1", expected tcp:[ADDRESS:]PORT[:backlog=…][:keepalive=…][:reuse-port]
         tcp:127.0.0.256:80
             at 4: bad interface "127.0.0.256", expected an IP address, localhost, or * for all interfaces
         tcp:127.0.0.1%eth0:80
@@ -122,7 +122,7 @@ fn server_tcp() {
         tcp:224.0.0.1:80
             at 4: bad interface "224.0.0.1", expected an IP address, localhost, or * for all interfaces
         tcp:80:bklog=5
-            at 7: unknown keyword "bklog", expected one of interface, port, backlog
+            at 7: unknown keyword "bklog", expected one of interface, port, backlog, keepalive
         tcp:80:backlog=0
             at 15: bad backlog "0", expected a number from 1 to 2147483647
         tcp:80:backlog=5x
@@ -208,7 +208,7 @@ fn client_tcp() {
         tcp:example.com:smtp
             at 16: bad port "smtp", expected a number from 1 to 65535
         tcp:example.com:25:26
-            at 19: unexpected field "26", expected tcp:HOST:PORT[:timeout=…][:bind=…]
+            at 19: unexpected field "26", expected tcp:HOST:PORT[:timeout=…][:bind=…][:bind-port=…][:keepalive=…]
         tcp:example.com:25:host=other
             at 16: host given twice, expected it once, in its place or by its name
         tcp:exa mple.com:25
@@ -256,9 +256,9 @@ fn client_tcp() {
         tcp:192.0.2.1:25:bind=[::1]
             at 22: bad bind "[::1]", expected an address of the host's family
         tcp:example.com:25:interface=*
-            at 19: unknown keyword "interface", expected one of host, port, timeout, bind
+            at 19: unknown keyword "interface", expected one of host, port, timeout, bind, bind-port, keepalive
         tcp:example.com:25:reuse-port
-            at 19: unexpected field "reuse-port", expected tcp:HOST:PORT[:timeout=…][:bind=…]
+            at 19: unexpected field "reuse-port", expected tcp:HOST:PORT[:timeout=…][:bind=…][:bind-port=…][:keepalive=…]
     "#]]);
 }
 
@@ -296,9 +296,9 @@ fn tls() {
         tls:443:client-cert-optional
             at 28: no client-ca, expected client-ca= beside client-cert-optional
         tls:443:cert-dir=/etc/web
-            at 8: unknown keyword "cert-dir", expected one of interface, port, cert, key, certs, client-ca, backlog
+            at 8: unknown keyword "cert-dir", expected one of interface, port, cert, key, certs, client-ca, backlog, keepalive
         tls:443:insecure-no-verify
-            at 8: unexpected field "insecure-no-verify", expected tls:[ADDRESS:]PORT[:cert=…][:key=…][:certs=…][:client-ca=…][:backlog=…][:reuse-port][:client-cert-optional]
+            at 8: unexpected field "insecure-no-verify", expected tls:[ADDRESS:]PORT[:cert=…][:key=…][:certs=…][:client-ca=…][:backlog=…][:keepalive=…][:reuse-port][:client-cert-optional]
     "#]]);
     check::<ClientEndpoint>(&expect![[r#"
         tls:mx.test:993
@@ -328,9 +328,9 @@ fn tls() {
         tls:mx.test:993:insecure-no-verify:insecure-no-verify
             at 35: insecure-no-verify given twice, expected it once
         tls:mx.test:993:insecure
-            at 16: unexpected field "insecure", expected tls:HOST:PORT[:timeout=…][:bind=…][:ca=…][:cert=…][:key=…][:sni=…][:insecure-no-verify]
+            at 16: unexpected field "insecure", expected tls:HOST:PORT[:timeout=…][:bind=…][:bind-port=…][:keepalive=…][:ca=…][:cert=…][:key=…][:sni=…][:insecure-no-verify]
         tls:mx.test:993:verify=no
-            at 16: unknown keyword "verify", expected one of host, port, timeout, bind, ca, cert, key, sni
+            at 16: unknown keyword "verify", expected one of host, port, timeout, bind, bind-port, keepalive, ca, cert, key, sni
         tls:mx.test:993:sni=
             at 20: empty sni, expected a value
         tls:mx.test:993:sni=a b
@@ -338,7 +338,7 @@ fn tls() {
         tls:mx.test:993:sni=[fe80::1%eth0]
             at 20: bad sni "[fe80::1%eth0]", expected a host name, or an address without a zone
         tls:insecure-no-verify:mx.test:993
-            at 31: unexpected field "993", expected tls:HOST:PORT[:timeout=…][:bind=…][:ca=…][:cert=…][:key=…][:sni=…][:insecure-no-verify]
+            at 31: unexpected field "993", expected tls:HOST:PORT[:timeout=…][:bind=…][:bind-port=…][:keepalive=…][:ca=…][:cert=…][:key=…][:sni=…][:insecure-no-verify]
     "#]]);
 }
 
@@ -352,7 +352,7 @@ fn udp() {
         udp:5300:interface=*
             = udp:5300:interface=*
         udp:5300:backlog=5
-            at 9: unknown keyword "backlog", expected one of interface, port
+            at 9: unknown keyword "backlog", expected one of interface, port, join, hops, multicast-interface
         udp:224.0.0.251:5353
             at 4: bad interface "224.0.0.251", expected an IP address, localhost, or * for all interfaces
     "#]]);
@@ -524,7 +524,7 @@ fn jumps() {
         SOCKS5:proxy:1080/TCP:HOST:25:timeout=30
             = socks5:proxy:1080/tcp:host:25
         http-connect:proxy:3128:user=a/tls:host:443:cert=/etc/a.pem
-            = http-connect:proxy:3128:user=a/tls:host:443:cert=/etc/a.pem
+            at 29: user out of place, expected password-file= beside it
         ssh:user@bastion/tcp:inner:143
             = ssh:user@bastion/tcp:inner:143
         ssh:user@[fe80::1%eth0]:22/unix:/run/x.sock
@@ -550,23 +550,101 @@ fn jumps() {
         socks5:proxy::1080/tcp:host:1
             at 13: empty field, expected a value; the colons of an IPv6 address stand in brackets
         socks5:a/socks5:b/tcp:host:25:tmeout=5
-            at 30: unknown keyword "tmeout", expected one of host, port, timeout, bind
+            at 38: no port, expected socks5:HOST:PORT
         ssh:key=/home/me/.ssh/id/tcp:h:1
             at 13: unexpected character "/", expected ":"; a jump writes slashes of its own as "\/"
         ssh:[a/tcp:h:1
             at 4: "[" without "]", expected it, or "\[" for a bracket that is none
         socks5:proxy:1080/stdio:
             at 18: "stdio" cannot connect, expected a scheme that connects, such as tcp, tls or unix
+        socks5:[::1]:1080:user=a\:b:password-file=p/tcp:h:1
+            at 23: bad user "a:b", expected at most 255 bytes, and no colon
+        socks5:proxy:1080:user=ann:password-file=\/run\/secret:RESOLVE-LOCALLY/tcp:h:1
+            = socks5:proxy:1080:user=ann:password-file=\/run\/secret:resolve-locally/tcp:h:1
+        socks5:port=1080:host=proxy:timeout=2.5:bind=[::1]:keepalive=60/socks5:b:1080/tls:c:80
+            = socks5:proxy:1080:timeout=2.5:bind=[::1]:keepalive=60/socks5:b:1080/tls:c:80
+        socks5:unix=\/run\/tor\/socks:timeout=5/tcp:h:1
+            = socks5:unix=\/run\/tor\/socks:timeout=5/tcp:h:1
+        http-connect:proxy:3128:TLS:ca=\/etc\/ca.pem:sni=p.test/tls:h:443
+            = http-connect:proxy:3128:ca=\/etc\/ca.pem:sni=p.test:tls/tls:h:443
+        http-connect:proxy:3128:tls:insecure-no-verify/haproxy/tcp:h:443
+            = http-connect:proxy:3128:insecure-no-verify:tls/haproxy/tcp:h:443
         haproxy/tcp:h:1
-            at 0: "haproxy" cannot connect, expected a scheme that connects, such as tcp, tls or unix
+            = haproxy/tcp:h:1
+        haproxy:version=1/unix:/run/x
+            = haproxy:version=1/unix:/run/x
+        haproxy:VERSION=2/socks5:p:1080/tcp:h:1
+            = haproxy/socks5:p:1080/tcp:h:1
+        http-connect:p:1/ssh:me@bastion/unix:/run/x
+            = http-connect:p:1/ssh:me@bastion/unix:/run/x
+        socks5:p:1/x:anything
+            = socks5:p:1/x:anything
+        socks5:p:1080:password=hunter2/tcp:h:1
+            endpoint "socks5:p:1080:password=…": at 14: unknown keyword "password", expected password-file=FILE: a secret does not stand in an endpoint
+        socks5:p:1080:user=a:PassWord=hunter2/tcp:h:1
+            endpoint "socks5:p:1080:user=a:PassWord=…": at 21: unknown keyword "password", expected password-file=FILE: a secret does not stand in an endpoint
+        socks5:p:1080:user=a/tcp:h:1
+            at 19: user out of place, expected password-file= beside it
+        socks5:p:1080:password-file=a/tcp:h:1
+            at 28: password-file out of place, expected user= beside it
+        socks5:p:1080:user=a\:b:password-file=p/tcp:h:1
+            at 19: bad user "a:b", expected at most 255 bytes, and no colon
+        socks5:p:1080:tls/tcp:h:1
+            at 14: unexpected field "tls", expected socks5:HOST:PORT[:unix=…][:timeout=…][:bind=…][:bind-port=…][:keepalive=…][:user=…][:password-file=…][:resolve-locally]
+        http-connect:p:1080:ca=x/tcp:h:1
+            at 23: ca out of place, expected the flag tls beside it
+        http-connect:p:1080:insecure-no-verify/tcp:h:1
+            at 46: no tls, expected the flag tls beside insecure-no-verify
+        http-connect:unix=x:tls/tcp:h:1
+            at 18: unix out of place, expected none beside TLS, which is for the network
+        socks5:unix=x:port=1/tcp:h:1
+            at 19: port out of place, expected none beside unix=
+        socks5:p/tcp:h:1
+            at 16: no port, expected socks5:HOST:PORT
+        socks5:p:1080/unix:/run/x
+            at 14: "unix" cannot be reached so, expected a host and port behind a proxy
+        socks5:p:1080/udp:h:1
+            at 14: "udp" cannot be reached so, expected a host and port behind a proxy
+        socks5:p:1080/exec:cat
+            at 14: "exec" cannot be reached so, expected a host and port behind a proxy
+        socks5:p:1080/haproxy/mem:x
+            at 14: "haproxy" cannot be reached so, expected a host and port behind a proxy
+        socks5:p:1080/socks5:unix=x/tcp:h:1
+            at 14: "socks5" cannot be reached so, expected a host and port behind a proxy
+        socks5:p:1080/tcp:h:1:bind=127.0.0.1
+            at 14: "tcp" cannot be reached so, expected no bind=, bind-port= or keepalive= behind a proxy, which connects itself
+        http-connect:p:1080/tls:h:1:keepalive=5
+            at 20: "tls" cannot be reached so, expected no bind=, bind-port= or keepalive= behind a proxy, which connects itself
+        haproxy/udp:h:1
+            at 8: "udp" cannot be reached so, expected a stream
+        haproxy:version=3/tcp:h:1
+            at 16: bad version "3", expected 1 or 2
+        haproxy:from=::1/tcp:h:1
+            at 14: empty field, expected a value; the colons of an IPv6 address stand in brackets
+        haproxy:2/tcp:h:1
+            at 8: unexpected field "2", expected haproxy[:version=…]
     "#]]);
     check::<ServerEndpoint>(&expect![[r#"
         haproxy/tcp:8080
             = haproxy/tcp:8080
         haproxy:/tls:[::1]:8443
             = haproxy/tls:[::1]:8443
-        HAProxy:trust=10.0.0.0\/8/TCP:localhost:80
-            = haproxy:trust=10.0.0.0\/8/tcp:80
+        HAProxy:FROM=10.0.0.0\/8,127.0.0.1,[2001:DB8::]\/32/TCP:localhost:80
+            = haproxy:from=10.0.0.0\/8,127.0.0.1,[2001:db8::]\/32/tcp:80
+        haproxy:from=\:\:1/tcp:80
+            = haproxy:from=[::1]/tcp:80
+        haproxy:from=[10.0.0.1]/tcp:80
+            at 13: bad from "[10.0.0.1]", expected networks with commas between them, such as 10.0.0.0\/8,[2001:db8::]\/32, with no bit set behind the prefix
+        haproxy:from=10.0.0.1\/8/tcp:80
+            at 13: bad from "10.0.0.1/8", expected networks with commas between them, such as 10.0.0.0\/8,[2001:db8::]\/32, with no bit set behind the prefix
+        haproxy:from=10.0.0.0\/8,/tcp:80
+            at 13: bad from "10.0.0.0/8,", expected networks with commas between them, such as 10.0.0.0\/8,[2001:db8::]\/32, with no bit set behind the prefix
+        haproxy:from=lab.test/tcp:80
+            at 13: bad from "lab.test", expected networks with commas between them, such as 10.0.0.0\/8,[2001:db8::]\/32, with no bit set behind the prefix
+        haproxy:trust=10.0.0.0\/8/tcp:80
+            at 8: unknown keyword "trust", expected no other than from
+        haproxy/udp:80
+            at 8: "udp" cannot be reached so, expected a stream
         ssh:me@host/tcp:8080
             = ssh:me@host/tcp:8080
         haproxy:tcp:8080
@@ -585,10 +663,60 @@ fn jumps() {
 }
 
 #[test]
-fn schemes_that_are_not_built_in() {
+fn systemd() {
     check::<ServerEndpoint>(&expect![[r#"
         systemd:name=web
             = systemd:name=web
+        SystemD:Index=0
+            = systemd:index=0
+        systemd:index=1:name=a\:b
+            = systemd:name=a\:b:index=1
+        systemd:
+            at 8: no name, expected name=NAME or index=NUMBER
+        systemd:web
+            at 8: unexpected field "web", expected systemd:[:name=…][:index=…]
+        systemd:name=
+            at 13: empty name, expected a value
+        systemd:index=01
+            at 14: bad index "01", expected a number from 0 to 65535
+        systemd:index=65536
+            at 14: bad index "65536", expected a number from 0 to 65535
+    "#]]);
+}
+
+#[test]
+fn keep_alive_and_local_port() {
+    check::<ServerEndpoint>(&expect![[r#"
+        tcp:80:keepalive=60
+            = tcp:80:keepalive=60
+        tls:80:backlog=5:keepalive=32767:reuse-port:cert=a
+            = tls:80:backlog=5:keepalive=32767:reuse-port:cert=a
+        tcp:80:keepalive=0
+            at 17: bad keepalive "0", expected whole seconds from 1 to 32767
+        tcp:80:keepalive=0.5
+            at 17: bad keepalive "0.5", expected whole seconds from 1 to 32767
+        tcp:80:keepalive=32768
+            at 17: bad keepalive "32768", expected whole seconds from 1 to 32767
+        udp:80:keepalive=60
+            at 7: unknown keyword "keepalive", expected one of interface, port, join, hops, multicast-interface
+    "#]]);
+    check::<ClientEndpoint>(&expect![[r#"
+        tcp:h:80:keepalive=60:bind-port=20:bind=127.0.0.1:timeout=5
+            = tcp:h:80:timeout=5:bind=127.0.0.1:bind-port=20:keepalive=60
+        tls:h:80:keepalive=1:ca=a
+            = tls:h:80:keepalive=1:ca=a
+        tcp:h:80:keepalive
+            at 9: unexpected field "keepalive", expected tcp:HOST:PORT[:timeout=…][:bind=…][:bind-port=…][:keepalive=…]
+        tcp:h:80:bind-port=0
+            at 19: bad bind-port "0", expected a number from 1 to 65535
+        udp:h:80:bind-port=1
+            at 9: unknown keyword "bind-port", expected one of host, port, bind
+    "#]]);
+}
+
+#[test]
+fn schemes_that_are_not_built_in() {
+    check::<ServerEndpoint>(&expect![[r#"
         quic:8443:interface=*
             = quic:8443:interface=*
         My-Scheme2:a:B=c=d:A=
@@ -788,10 +916,24 @@ fn accessors() {
     assert!(server("tls:443:client-ca=a.pem").needs_certificate());
     assert!(!server("tcp:80").needs_certificate());
     assert_eq!(server("SystemD:name=web").scheme(), "systemd");
-    let systemd = server(r"systemd:Name=web:index=\1");
-    let keywords: Vec<_> = systemd.description().unwrap().keywords().collect();
+    let quic = server(r"quic:Name=web:index=\1");
+    let keywords: Vec<_> = quic.description().unwrap().keywords().collect();
     assert_eq!(keywords, [("index", "1"), ("name", "web")]);
-    assert_eq!(systemd.description().unwrap().keyword("NAME"), Some("web"));
+    assert_eq!(quic.description().unwrap().keyword("NAME"), Some("web"));
+
+    let jump = client("socks5:p:1/haproxy/tls:inner:993");
+    let names: Vec<_> = std::iter::successors(Some(&jump), |e| e.inner()).collect();
+    let names: Vec<_> = names.iter().map(|e| e.scheme()).collect();
+    assert_eq!(names, ["socks5", "haproxy", "tls"]);
+    assert_eq!(
+        (jump.host().as_deref(), jump.port()),
+        (Some("inner"), Some(993))
+    );
+    assert!(jump.description().is_none());
+    let ssh = client("ssh:me@bastion/tcp:inner:143");
+    assert_eq!(ssh.description().unwrap().positional(0), Some("me@bastion"));
+    assert_eq!(ssh.inner().unwrap().to_string(), "tcp:inner:143");
+    assert_eq!(server("haproxy/tcp:80").inner().unwrap().scheme(), "tcp");
 }
 
 /// Answers each string of the table, and compares.

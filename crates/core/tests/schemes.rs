@@ -12,7 +12,7 @@ use std::{
 
 use ropewalk_core::{
     Address, BoxFuture, Client, ClientEndpoint, Closed, ConnectError, ConnectOptions, Connection,
-    Credentials, Input, ListenError, Peer, Protocol, Result, Scheme, Schemes, Server,
+    Credentials, Input, ListenError, Peer, Protocol, Result, Route, Scheme, Schemes, Server,
     ServerEndpoint, ServerOptions, Stream, Transport, each, endpoint::Description, protocol,
     testing,
 };
@@ -249,12 +249,12 @@ impl Scheme for Shout {
     fn connect<'a>(
         &'a self,
         description: &'a Description,
-        schemes: &'a Schemes,
+        route: &'a Route<'a>,
     ) -> BoxFuture<'a, Result<Connection, ConnectError>> {
         Box::pin(async move {
             let name = description.positionals().next().unwrap_or_default();
             let inner: ClientEndpoint = format!("mem:{name}").parse()?;
-            let inner = schemes.connect(&inner).await?;
+            let inner = route.connect(&inner).await?;
             let (stream, _) = inner.into_parts();
             let (near, far) = tokio::io::duplex(1000);
             tokio::spawn(async move {

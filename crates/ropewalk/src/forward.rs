@@ -30,7 +30,8 @@ pub(crate) struct Forward {
     #[arg(long, value_name = "ENDPOINT", required = true)]
     listen: Vec<ServerEndpoint>,
 
-    /// Where to: tcp:HOST:PORT, tls:HOST:PORT, unix:PATH, exec:COMMAND, fd:NUMBER
+    /// Where to: tcp:HOST:PORT, tls:HOST:PORT, unix:PATH, exec:COMMAND, fd:NUMBER; through a proxy
+    /// by socks5:HOST:PORT/ENDPOINT or http-connect:HOST:PORT/ENDPOINT
     #[arg(long, value_name = "ENDPOINT")]
     to: ClientEndpoint,
 
@@ -68,7 +69,7 @@ impl Forward {
     fn connecting(&self) -> Result<ConnectOptions, Failure> {
         if self.to.scheme() == "udp" || self.to.description().is_some() {
             let why = format!(
-                "cannot forward to {}, expected tcp, tls, unix, exec or fd",
+                "cannot forward to {}, expected tcp, tls, unix, exec, fd, or a proxy before one of them",
                 self.to.scheme()
             );
             return Err(Failure::usage("--to", &self.to, why));

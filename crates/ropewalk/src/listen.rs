@@ -16,7 +16,7 @@ use std::{
 use futures_util::future::{join, join_all, select_all};
 use ropewalk_core::{
     Address, Connection, DatagramProtocol, DatagramServer, Handler, Result as Served, Server,
-    ServerEndpoint, ServerOptions, Signals, endpoint::quote, raise_open_files,
+    ServerEndpoint, ServerOptions, Signals, raise_open_files,
 };
 
 use crate::{failure::Failure, options::Common, plan::Service};
@@ -98,8 +98,9 @@ impl Servers {
             .await
             .map_err(|error| Failure::listen(option, endpoint, error))?;
         let address = server.local_address().clone();
-        if let Some(endpoint) = shown(endpoint, &address) {
-            self.lines.push((service.name, endpoint));
+        // Nobody connects to standard input and output.
+        if address != Address::Stdio {
+            self.lines.push((service.name, server.local_endpoint()));
         }
         self.files_needed = connections
             .saturating_mul(service.files)
@@ -233,39 +234,6 @@ pub(crate) fn say(text: &str) {
     }
 }
 
-/// Where a listener is, as a server's endpoint string without options; none for standard input and
-/// output, which nobody connects to.
-fn shown(endpoint: &ServerEndpoint, local: &Address) -> Option<String> {
-    Some(match local {
-        Address::Stdio => return None,
-        Address::Inet(address) => match endpoint.scheme() {
-            "fd" => format!("tcp:{address}"),
-            scheme => format!("{scheme}:{address}"),
-        },
-        Address::Unix(Some(path)) => {
-            // `quote` escapes for any place; an endpoint prints itself with the fewest escapes.
-            let text = format!("unix:{}", quote(&path.display().to_string()));
-            text.parse::<ServerEndpoint>()
-                .map_or(text, |endpoint| endpoint.to_string())
-        }
-        Address::Unix(None) => first_field(&endpoint.to_string()),
-        other => format!("{}:{other}", endpoint.scheme()),
-    })
-}
-
-/// An endpoint without what stands behind its first field: `unix:@name`.
-fn first_field(endpoint: &str) -> String {
-    let mut colons = 0;
-    let mut escaped = false;
-    let end = endpoint.find(|c| {
-        let counts = c == ':' && !escaped;
-        escaped = c == '\\' && !escaped;
-        colons += u32::from(counts);
-        counts && colons == 2
-    });
-    endpoint[..end.unwrap_or(endpoint.len())].to_owned()
-}
-
 /// A handler that counts the connections it is given.
 struct Counted<H> {
     handler: H,
@@ -276,41 +244,5 @@ impl<H: Handler> Handler for Counted<H> {
     fn serve(&self, conn: Connection) -> impl Future<Output = Served> + Send {
         self.served.fetch_add(1, Relaxed);
         self.handler.serve(conn)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{path::Path, sync::Arc};
-
-    use super::*;
-
-    fn check(endpoint: &str, local: Address, expected: &str) {
-        let endpoint: ServerEndpoint = endpoint.parse().unwrap();
-        let text = shown(&endpoint, &local).unwrap();
-        assert_eq!(text, expected);
-        // What is printed is accepted back, and says the same.
-        let again: ServerEndpoint = text.parse().unwrap();
-        assert_eq!(again.to_string(), expected);
-    }
-
-    #[test]
-    fn a_line_names_the_socket_and_is_accepted_back() {
-        let v4 = || Address::from(std::net::SocketAddr::from(([127, 0, 0, 1], 80)));
-        check("tcp:80:backlog=5", v4(), "tcp:127.0.0.1:80");
-        check("tls:80:cert=/x", v4(), "tls:127.0.0.1:80");
-        check("fd:3", v4(), "tcp:127.0.0.1:80");
-        let path = |path: &str| Address::Unix(Some(Arc::from(Path::new(path))));
-        check("unix:/run/x:mode=660", path("/run/x"), "unix:/run/x");
-        check(r"unix:/run/a\:b", path("/run/a:b"), r"unix:/run/a\:b");
-        check("unix:@name:backlog=5", Address::Unix(None), "unix:@name");
-        check(r"unix:@a\:b", Address::Unix(None), r"unix:@a\:b");
-        check("mem:x", Address::Memory("x".into()), "mem:x");
-    }
-
-    #[test]
-    fn standard_output_is_not_announced_on_itself() {
-        let endpoint: ServerEndpoint = "stdio:".parse().unwrap();
-        assert_eq!(shown(&endpoint, &Address::Stdio), None);
     }
 }

@@ -230,12 +230,12 @@ impl ServerEndpoint {
     ) -> Result<DatagramServer<P::Message>, ListenError> {
         let options = options.into();
         let socket = options.schemes.listen_datagrams(self).await?;
-        Ok(DatagramServer::start(
-            self.scheme(),
-            protocol,
-            socket,
-            options,
-        ))
+        // A socket that was passed on is called what it is.
+        let scheme = match self.scheme() {
+            "systemd" => "udp",
+            scheme => scheme,
+        };
+        Ok(DatagramServer::start(scheme, protocol, socket, options))
     }
 }
 

@@ -48,6 +48,11 @@ pub(crate) fn listen(udp: &UdpListen) -> io::Result<Udp> {
     Ok(udp_socket)
 }
 
+/// A socket that listens already.
+pub(crate) fn passed(socket: UdpSocket) -> io::Result<Udp> {
+    Udp::new(socket, None)
+}
+
 /// Takes the first address that the system has a way to; that somebody is
 /// there does not show.
 pub(crate) async fn connect(udp: &UdpConnect) -> io::Result<Udp> {

@@ -11,9 +11,10 @@ use std::time::Duration;
 use super::address::{Host, ScopedIp, UnixPath};
 use super::error::{ParseError, Problem};
 use super::fields::{
-    BROADCAST, FD, Fields, MEM, Part, Shape, write_file, write_flag, write_seconds,
+    BROADCAST, FD, Fields, MEM, Part, Shape, write_file, write_flag, write_keepalive, write_seconds,
 };
 use super::grammar::{COMMAND, Description, Escaped, Source, scan};
+use super::jump::{Jump, JumpKind};
 
 /// Whom to connect to, parsed from a string such as `tls:mx.test:993` or `unix:/run/x.sock`.
 ///
@@ -21,7 +22,9 @@ use super::grammar::{COMMAND, Description, Escaped, Source, scan};
 /// The grammar stands in [`grammar`](crate::endpoint::grammar).
 ///
 /// - `tcp:HOST:PORT`, with `timeout=SECONDS` for all of connecting, look-up included (30 if it is
-///   not given), and `bind=ADDRESS` for the local side. A host is a name in ASCII or an address.
+///   not given), and `bind=ADDRESS` and `bind-port=PORT` for the local side. A host is a name in
+///   ASCII or an address. `keepalive=SECONDS` has the system probe a peer that was silent for so
+///   long, which finds out that it is gone without a word; it is off if it is not given.
 /// - `tls:HOST:PORT` has the same and verifies the peer: `ca=FILE` names the roots to trust
 ///   instead of the platform's, `sni=NAME` the name to verify if it is not the host,
 ///   `cert=FILE` and `key=FILE` our own certificate. The flag `insecure-no-verify` verifies
@@ -31,6 +34,14 @@ use super::grammar::{COMMAND, Description, Escaped, Source, scan};
 /// - `exec:COMMAND` talks with a child's standard input and output. All behind the colon is the
 ///   command: words, quotes and backslashes as in a shell, but no shell.
 /// - `fd:NUMBER` (a connected descriptor) and `mem:NAME`.
+/// - `socks5:HOST:PORT/ENDPOINT` goes to a `tcp` or `tls` endpoint through a proxy (RFC 1928), which
+///   looks names up unless the flag `resolve-locally` stands there. `user=` and `password-file=`
+///   say who asks (RFC 1929); the file's first line is the password. `unix=PATH` in the place of
+///   host and port is a proxy on a Unix socket.
+/// - `http-connect:HOST:PORT/ENDPOINT` is the same by CONNECT (RFC 9110, section 9.3.6). The flag
+///   `tls` speaks TLS with the proxy, and then the options of `tls:` are for that.
+/// - `haproxy/ENDPOINT` begins with a header of the PROXY protocol, by default of `version=2`: on
+///   whose behalf [`ConnectOptions`](crate::ConnectOptions) say that it connects, or nobody's.
 ///
 /// ```
 /// use ropewalk_core::ClientEndpoint;
@@ -58,6 +69,7 @@ impl ClientEndpoint {
             ClientSpec::Fd(_) => "fd",
             ClientSpec::Exec(_) => COMMAND,
             ClientSpec::Mem(_) => "mem",
+            ClientSpec::Jump(jump) => jump.scheme(),
             ClientSpec::Other(description) => description.scheme(),
         }
     }
@@ -70,15 +82,32 @@ impl ClientEndpoint {
             ClientSpec::Tcp(tcp) => &tcp.host,
             ClientSpec::Tls(tls) => &tls.tcp.host,
             ClientSpec::Udp(udp) => &udp.host,
-            ClientSpec::Other(description) => {
-                return description.inner()?.parse::<Self>().ok()?.host();
-            }
+            ClientSpec::Jump(jump) => return jump.inner.host(),
             _ => return None,
         };
         Some(match host {
             Host::Name(name) => name.clone(),
             Host::Address(address) => address.ip.to_string(),
         })
+    }
+
+    /// The port of `tcp`, `tls` and `udp`, or of the endpoint behind a jump.
+    pub fn port(&self) -> Option<u16> {
+        match &self.spec {
+            ClientSpec::Tcp(tcp) => Some(tcp.port),
+            ClientSpec::Tls(tls) => Some(tls.tcp.port),
+            ClientSpec::Udp(udp) => Some(udp.port),
+            ClientSpec::Jump(jump) => jump.inner.port(),
+            _ => None,
+        }
+    }
+
+    /// The endpoint behind a jump: where it leads, and perhaps a jump itself.
+    pub fn inner(&self) -> Option<&Self> {
+        match &self.spec {
+            ClientSpec::Jump(jump) => Some(&jump.inner),
+            _ => None,
+        }
     }
 
     /// The command of `exec:`, as it was written: for a scheme that has another machine run it.
@@ -89,11 +118,15 @@ impl ClientEndpoint {
         }
     }
 
-    /// The fields, where the scheme is not one that is read here: jumps, and schemes that other
+    /// The fields, where the scheme is not one that is read here: `ssh`, and schemes that other
     /// crates add.
     pub fn description(&self) -> Option<&Description> {
         match &self.spec {
             ClientSpec::Other(description) => Some(description),
+            ClientSpec::Jump(jump) => match &jump.kind {
+                JumpKind::Added(description) => Some(description),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -133,6 +166,7 @@ impl fmt::Display for ClientEndpoint {
                     }
                 )
             }
+            ClientSpec::Jump(jump) => write!(f, "{jump}"),
             ClientSpec::Other(description) => write!(f, "{description}"),
         }
     }
@@ -150,21 +184,21 @@ pub(crate) enum ClientSpec {
     Exec(ExecCommand),
     /// A name within one `Schemes` value.
     Mem(String),
+    Jump(Box<Jump>),
     Other(Description),
 }
 
 impl ClientSpec {
-    fn read(source: &Source<'_>) -> Result<Self, ParseError> {
-        let mut description = scan(source)?;
+    pub(super) fn read(source: &Source<'_>) -> Result<Self, ParseError> {
+        let description = scan(source)?;
         let spec = match description.scheme() {
             "tcp" => Self::Tcp(TcpConnect::read(&Fields::new(source, &description, &TCP)?)?),
             "tls" => Self::Tls(TlsConnect::read(&Fields::new(source, &description, &TLS)?)?),
             "udp" => Self::Udp(UdpConnect::read(&Fields::new(source, &description, &UDP)?)?),
-            "unix" => Self::Unix(UnixConnect::read(&Fields::new(
-                source,
-                &description,
-                &UNIX,
-            )?)?),
+            "unix" => {
+                let fields = Fields::new(source, &description, &UNIX)?;
+                Self::Unix(UnixConnect::read(&fields, "path")?)
+            }
             COMMAND => Self::Exec(ExecCommand::read(&Fields::new(
                 source,
                 &description,
@@ -178,18 +212,13 @@ impl ClientSpec {
                 let fields = Fields::new(source, &description, &MEM)?;
                 Self::Mem(fields.required("name")?.text.to_owned())
             }
-            scheme @ ("stdio" | "systemd" | "haproxy") => {
+            scheme @ ("stdio" | "systemd") => {
                 let expected = "a scheme that connects, such as tcp, tls or unix";
                 let problem = Problem::CannotConnect(scheme.to_owned());
                 return Err(source.error(source.start(), "scheme", problem, expected));
             }
-            _ => {
-                if let Some(inner) = &mut description.inner {
-                    let spec = Self::read(&source.inner(inner.at.0)?)?;
-                    inner.text = ClientEndpoint { spec }.to_string();
-                }
-                Self::Other(description)
-            }
+            _ if description.inner.is_some() => Self::Jump(Jump::read(source, description)?.into()),
+            _ => Self::Other(description),
         };
         Ok(spec)
     }
@@ -205,17 +234,30 @@ pub(crate) struct TcpConnect {
     pub(crate) timeout: Duration,
     /// The local address to connect from. Of the host's family, where the host is an address.
     pub(crate) bind: Option<ScopedIp>,
+    /// The local port to connect from; never 0.
+    pub(crate) bind_port: Option<u16>,
+    /// How long the peer may be silent before the system probes it.
+    pub(crate) keepalive: Option<Duration>,
 }
 
 impl TcpConnect {
-    fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
+    pub(super) fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
         let (host, port, bind) = host_port_and_bind(fields)?;
+        let bind_port = fields.optional("bind-port").map(|port| port.port(1));
+        let keepalive = fields.optional("keepalive").map(|after| after.keepalive());
         Ok(Self {
             host,
             port,
             timeout: timeout(fields)?,
             bind,
+            bind_port: bind_port.transpose()?,
+            keepalive: keepalive.transpose()?,
         })
+    }
+
+    /// Whether it says anything about our own socket, of which there is none behind a proxy.
+    pub(super) fn has_local_options(&self) -> bool {
+        self.bind.is_some() || self.bind_port.is_some() || self.keepalive.is_some()
     }
 }
 
@@ -223,7 +265,11 @@ impl fmt::Display for TcpConnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)?;
         write_timeout(f, self.timeout)?;
-        write_bind(f, self.bind.as_ref())
+        write_bind(f, self.bind.as_ref())?;
+        if let Some(port) = self.bind_port {
+            write!(f, ":bind-port={port}")?;
+        }
+        write_keepalive(f, self.keepalive)
     }
 }
 
@@ -244,7 +290,7 @@ pub(crate) struct TlsConnect {
 }
 
 impl TlsConnect {
-    fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
+    pub(super) fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
         let tcp = TcpConnect::read(fields)?;
         let (cert, key) = fields.certificate()?;
         let sni = fields
@@ -295,8 +341,9 @@ pub(crate) struct UnixConnect {
 }
 
 impl UnixConnect {
-    fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
-        let path = fields.required("path")?.socket_path()?;
+    /// With the path under this name.
+    pub(super) fn read(fields: &Fields<'_>, path: &'static str) -> Result<Self, ParseError> {
+        let path = fields.required(path)?.socket_path()?;
         Ok(Self {
             path,
             timeout: timeout(fields)?,
@@ -434,14 +481,23 @@ fn write_bind(f: &mut fmt::Formatter<'_>, bind: Option<&ScopedIp>) -> fmt::Resul
 const TCP: Shape = Shape {
     form: "tcp:HOST:PORT",
     slots: &["host", "port"],
-    keywords: &["timeout", "bind"],
+    keywords: &["timeout", "bind", "bind-port", "keepalive"],
     flags: &[],
 };
 
 const TLS: Shape = Shape {
     form: "tls:HOST:PORT",
     slots: &["host", "port"],
-    keywords: &["timeout", "bind", "ca", "cert", "key", "sni"],
+    keywords: &[
+        "timeout",
+        "bind",
+        "bind-port",
+        "keepalive",
+        "ca",
+        "cert",
+        "key",
+        "sni",
+    ],
     flags: &[INSECURE_NO_VERIFY],
 };
 
@@ -466,7 +522,7 @@ const EXEC: Shape = Shape {
     flags: &[],
 };
 
-const INSECURE_NO_VERIFY: &str = "insecure-no-verify";
+pub(super) const INSECURE_NO_VERIFY: &str = "insecure-no-verify";
 
 /// Twisted's. It bounds the look-up and all attempts together; each attempt has its own stagger.
 const TIMEOUT: Duration = Duration::from_secs(30);

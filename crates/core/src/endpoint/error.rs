@@ -19,7 +19,7 @@ use std::fmt;
 /// assert_eq!(error.position, 7);
 /// assert_eq!(
 ///     error.to_string(),
-///     r#"endpoint "tcp:80:bklog=5": at 7: unknown keyword "bklog", expected one of interface, port, backlog"#,
+///     r#"endpoint "tcp:80:bklog=5": at 7: unknown keyword "bklog", expected one of interface, port, backlog, keepalive"#,
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +77,8 @@ pub enum Problem {
     CannotServe(String),
     /// A scheme of servers in a client's endpoint.
     CannotConnect(String),
+    /// A scheme that the jump before it does not lead to.
+    Unreachable(String),
 }
 
 /// A problem together with its part, since most of the sentences name it.
@@ -102,6 +104,9 @@ impl fmt::Display for Fault<'_> {
             Problem::TooLong(bytes) => write!(f, "{part} of {bytes} bytes"),
             Problem::TooDeep => f.write_str("too many jumps"),
             Problem::CannotServe(scheme) => write!(f, "{} cannot serve", Quoted(scheme)),
+            Problem::Unreachable(scheme) => {
+                write!(f, "{} cannot be reached so", Quoted(scheme))
+            }
             Problem::CannotConnect(scheme) => write!(f, "{} cannot connect", Quoted(scheme)),
         }
     }

@@ -256,6 +256,13 @@ impl Part<'_> {
         duration.filter(fits).ok_or_else(|| self.invalid(range()))
     }
 
+    /// Whole seconds, up to what the system counts a keep-alive in.
+    pub(super) fn keepalive(&self) -> Result<Duration, ParseError> {
+        let seconds = decimal(self.text).filter(|seconds| (1..=MAX_KEEPALIVE).contains(seconds));
+        let seconds = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+        seconds.ok_or_else(|| self.invalid(format!("whole seconds from 1 to {MAX_KEEPALIVE}")))
+    }
+
     /// The path of a file. Whether there is one shows when it is opened.
     pub(super) fn file(&self) -> PathBuf {
         PathBuf::from(self.text)
@@ -308,6 +315,14 @@ pub(super) fn write_flag(f: &mut fmt::Formatter<'_>, name: &str, given: bool) ->
 /// The flag of `udp:` on both sides.
 pub(super) const BROADCAST: &str = "broadcast";
 
+/// A keep-alive's keyword, where it is given.
+pub(super) fn write_keepalive(f: &mut fmt::Formatter<'_>, after: Option<Duration>) -> fmt::Result {
+    match after {
+        Some(after) => write!(f, ":keepalive={}", after.as_secs()),
+        None => Ok(()),
+    }
+}
+
 /// `fd:`, the same for both sides.
 pub(super) const FD: Shape = Shape {
     form: "fd:NUMBER",
@@ -326,6 +341,9 @@ pub(super) const MEM: Shape = Shape {
 
 /// `listen` takes a C `int`.
 const MAX_BACKLOG: u32 = i32::MAX as u32;
+
+/// Linux's own limit (tcp(7)).
+const MAX_KEEPALIVE: u32 = 32_767;
 
 /// A day. Nobody waits longer for a connection, and a deadline further away only hides a slip.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);

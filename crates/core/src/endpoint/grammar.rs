@@ -61,7 +61,7 @@
 //!
 //! | scheme | server | client |
 //! | --- | --- | --- |
-//! | `tcp` | `tcp:[ADDRESS:]PORT` `interface=` `backlog=` `reuse-port` | `tcp:HOST:PORT` `timeout=` `bind=` |
+//! | `tcp` | `tcp:[ADDRESS:]PORT` `interface=` `backlog=` `keepalive=` `reuse-port` | `tcp:HOST:PORT` `timeout=` `bind=` `bind-port=` `keepalive=` |
 //! | `tls` | as `tcp`, with `cert=` `key=` `certs=` `client-ca=` `client-cert-optional` | as `tcp`, with `ca=` `cert=` `key=` `sni=` `insecure-no-verify` |
 //! | `udp` | `udp:[ADDRESS:]PORT` `interface=` `join=` `hops=` `multicast-interface=` `reuse-port` `no-loop` `broadcast` | `udp:HOST:PORT` `bind=` `broadcast` |
 //! | `unix` | `unix:PATH` `mode=` `backlog=` | `unix:PATH` `timeout=` |
@@ -69,11 +69,20 @@
 //! | `stdio` | `stdio:` | – |
 //! | `exec` | – | `exec:COMMAND` |
 //! | `mem` | `mem:NAME` | `mem:NAME` |
-//! | `systemd` | kept for its resolver | – |
-//! | `haproxy` | jump | – |
-//! | `socks5`, `http-connect` | – | jump |
-//! | `ssh` | jump | jump |
+//! | `systemd` | `systemd:` with `name=` or `index=` or both | – |
+//! | `haproxy` | `haproxy/ENDPOINT` `from=` | `haproxy/ENDPOINT` `version=` |
+//! | `socks5` | – | `socks5:HOST:PORT/ENDPOINT` `timeout=` `bind=` `bind-port=` `keepalive=` `user=` `password-file=` `resolve-locally`; or `unix=` for host and port |
+//! | `http-connect` | – | as `socks5`, with `tls` `ca=` `cert=` `key=` `sni=` `insecure-no-verify` |
+//! | `ssh` | a jump, kept for its resolver | a jump, kept for its resolver |
 //! | any other | kept for its resolver | kept for its resolver |
+//!
+//! Of a jump, what stands to the left is nearer to the wire: `haproxy/tls:8443` reads a header and
+//! then speaks TLS; `socks5:a:1080/http-connect:b:3128/tls:c:443` asks a for b, asks b for c, and
+//! speaks TLS with c. A jump's `timeout=` bounds the way as far as its own answer, and the last
+//! endpoint's bounds all of it.
+//!
+//! No string holds a password: endpoints are shown in errors, in logs and in the list of
+//! processes. `password-file=` names a file whose first line it is.
 //!
 //! Names in Linux's abstract namespace are written `unix:@name`; a file whose name begins with `@`
 //! is `unix:./@name`. `tcp:8080` listens on loopback alone, `interface=*` on everything.
@@ -89,7 +98,7 @@
 //! assert_eq!(v6.to_string(), "tls:[::1]:8443:cert=/etc/a\\:b.pem");
 //!
 //! let nested: ClientEndpoint = "socks5:proxy:1080/tls:mx.test:993:timeout=5".parse()?;
-//! assert_eq!(nested.description().and_then(|d| d.inner()), Some("tls:mx.test:993:timeout=5"));
+//! assert_eq!(nested.inner(), Some(&"tls:mx.test:993:timeout=5".parse()?));
 //!
 //! let child: ClientEndpoint = "exec:grep -r \"two words\" /srv:/opt".parse()?;
 //! assert_eq!(child.scheme(), "exec");
@@ -354,6 +363,20 @@ impl<'a> Source<'a> {
             problem,
             expected: expected.into(),
         }
+    }
+
+    /// The same, showing the string only as far as `end`, where a secret begins.
+    pub(super) fn error_up_to(
+        &self,
+        end: usize,
+        position: usize,
+        problem: Problem,
+        expected: impl Into<String>,
+    ) -> ParseError {
+        let mut error = self.error(position, "keyword", problem, expected);
+        error.endpoint.truncate(end);
+        error.endpoint.push('…');
+        error
     }
 
     fn text(&self) -> &'a str {

@@ -8,8 +8,12 @@ mod client;
 mod error;
 mod fields;
 pub mod grammar;
+mod haproxy;
+mod jump;
+mod network;
 mod overlap;
 mod server;
+mod systemd;
 
 pub(crate) use address::{Host, Interface, ScopedIp, UnixPath};
 pub use client::ClientEndpoint;
@@ -18,7 +22,11 @@ pub(crate) use client::TlsConnect;
 pub(crate) use client::{ClientSpec, TcpConnect, UdpConnect, UnixConnect};
 pub use error::{ParseError, Problem};
 pub use grammar::{Description, MAX_JUMPS, MAX_LENGTH, quote};
+pub(crate) use haproxy::Version as ProxyVersion;
+pub(crate) use jump::{Jump, JumpKind, ProxyConnect};
+pub(crate) use network::Network;
 pub use server::ServerEndpoint;
 #[cfg(feature = "tls")]
 pub(crate) use server::TlsListen;
 pub(crate) use server::{ServerSpec, TcpListen, UdpListen, UnixListen};
+pub(crate) use systemd::SystemdListen;

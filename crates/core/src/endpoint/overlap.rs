@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 
 use super::address::{Interface, ScopedIp, UnixPath};
 use super::server::{ServerEndpoint, ServerSpec};
+use super::systemd::SystemdListen;
 
 impl ServerEndpoint {
     /// Whether both would listen at one place, so that the second cannot: the same port of one
@@ -43,6 +44,7 @@ enum Place {
     Descriptor(i32),
     Standard,
     Memory(String),
+    Passed(SystemdListen),
 }
 
 impl Place {
@@ -64,6 +66,8 @@ impl Place {
             ServerSpec::Fd(number) => Self::Descriptor(*number),
             ServerSpec::Stdio => Self::Standard,
             ServerSpec::Mem(name) => Self::Memory(name.clone()),
+            ServerSpec::Haproxy(haproxy) => return Self::of(&haproxy.inner),
+            ServerSpec::Systemd(systemd) => Self::Passed(systemd.clone()),
             ServerSpec::Other(description) => {
                 let inner = description.inner()?.parse().ok()?;
                 return Self::of(&inner);

@@ -5,11 +5,14 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::address::{Interface, UnixPath};
 use super::error::{ParseError, Problem};
-use super::fields::{BROADCAST, FD, Fields, MEM, Shape, write_file, write_flag};
+use super::fields::{BROADCAST, FD, Fields, MEM, Shape, write_file, write_flag, write_keepalive};
 use super::grammar::{COMMAND, Description, Escaped, Source, scan};
+use super::haproxy::{self, HaproxyListen};
+use super::systemd::{SYSTEMD, SystemdListen};
 use crate::{DatagramOption, MulticastGroup};
 
 /// Where to listen, parsed from a string such as `tcp:8080` or `unix:/run/x.sock:mode=660`.
@@ -21,6 +24,8 @@ use crate::{DatagramOption, MulticastGroup};
 ///   all. `interface=` takes an address, `localhost` or `*`, no other names. Port 0 asks for any.
 ///   `backlog=` is 1024 if it is not given: the kernel cuts it down to what it allows, and a short
 ///   one refuses peers in a burst. The flag `reuse-port` lets several sockets share the port.
+///   `keepalive=SECONDS` has the system probe peers that were silent for so long; it is off if it
+///   is not given, since [`Limits::idle`](crate::Limits::idle) ends what nobody uses.
 /// - `tls:` has the same and `cert=FILE`, `key=FILE`, both PEM. With no `key` the private key
 ///   stands in the certificate's file. Or `certs=DIR`, a folder of them, each for its names, which
 ///   is watched ([`tls`](crate::tls) has the rules). With neither the program supplies a
@@ -34,6 +39,11 @@ use crate::{DatagramOption, MulticastGroup};
 /// - `unix:PATH`, with `mode=` for the socket's permissions and `backlog=`; `unix:@NAME` in
 ///   Linux's abstract namespace.
 /// - `stdio:`, `fd:NUMBER` (a listening descriptor) and `mem:NAME`.
+/// - `systemd:name=NAME` or `systemd:index=NUMBER`, a socket that the service manager passed on; with
+///   both, the index counts among the sockets of that name.
+/// - `haproxy/ENDPOINT` serves the clients of a proxy, which begins each connection with a header of
+///   the PROXY protocol, version 1 or 2. It is believed from loopback and on Unix sockets, and with
+///   `from=NETWORK,…` from those networks instead of loopback; whoever else connects is refused.
 ///
 /// ```
 /// use ropewalk_core::ServerEndpoint;
@@ -62,12 +72,22 @@ impl ServerEndpoint {
             ServerSpec::Stdio => "stdio",
             ServerSpec::Fd(_) => "fd",
             ServerSpec::Mem(_) => "mem",
+            ServerSpec::Systemd(_) => "systemd",
+            ServerSpec::Haproxy(_) => "haproxy",
             ServerSpec::Other(description) => description.scheme(),
         }
     }
 
-    /// The fields, where the scheme is not one that is read here: jumps, `systemd`, and schemes
-    /// that other crates add.
+    /// The endpoint behind `haproxy`.
+    pub fn inner(&self) -> Option<&Self> {
+        match &self.spec {
+            ServerSpec::Haproxy(haproxy) => Some(&haproxy.inner),
+            _ => None,
+        }
+    }
+
+    /// The fields, where the scheme is not one that is read here: `ssh`, and schemes that other
+    /// crates add.
     pub fn description(&self) -> Option<&Description> {
         match &self.spec {
             ServerSpec::Other(description) => Some(description),
@@ -80,6 +100,7 @@ impl ServerEndpoint {
     pub fn needs_certificate(&self) -> bool {
         match &self.spec {
             ServerSpec::Tls(tls) => tls.cert.is_none() && tls.certs.is_none(),
+            ServerSpec::Haproxy(haproxy) => haproxy.inner.needs_certificate(),
             ServerSpec::Other(description) => {
                 let inner = description
                     .inner()
@@ -125,6 +146,8 @@ impl fmt::Display for ServerEndpoint {
                     }
                 )
             }
+            ServerSpec::Systemd(systemd) => write!(f, "systemd{systemd}"),
+            ServerSpec::Haproxy(haproxy) => write!(f, "{haproxy}"),
             ServerSpec::Other(description) => write!(f, "{description}"),
         }
     }
@@ -142,6 +165,8 @@ pub(crate) enum ServerSpec {
     Fd(i32),
     /// A name within one `Schemes` value.
     Mem(String),
+    Systemd(SystemdListen),
+    Haproxy(Box<HaproxyListen>),
     Other(Description),
 }
 
@@ -181,6 +206,26 @@ impl ServerSpec {
                 let fields = Fields::new(source, &description, &MEM)?;
                 Self::Mem(fields.required("name")?.text.to_owned())
             }
+            "systemd" => {
+                let fields = Fields::new(source, &description, &SYSTEMD)?;
+                Self::Systemd(SystemdListen::read(&fields)?)
+            }
+            "haproxy" => {
+                let fields = Fields::new(source, &description, &haproxy::SERVER)?;
+                let from = HaproxyListen::networks(&fields)?;
+                let at = description.inner.as_ref();
+                let at = at.map_or(source.end(), |inner| inner.at.0);
+                let inner_source = source.inner(at)?;
+                let inner = ServerEndpoint {
+                    spec: Self::read(&inner_source)?,
+                };
+                if matches!(inner.spec, Self::Udp(_)) {
+                    let problem = Problem::Unreachable(inner.scheme().to_owned());
+                    let expected = "a stream";
+                    return Err(inner_source.error(at, "scheme", problem, expected));
+                }
+                Self::Haproxy(Box::new(HaproxyListen { from, inner }))
+            }
             scheme @ (COMMAND | "socks5" | "http-connect") => {
                 let expected = "a scheme that listens, such as tcp, tls or unix";
                 let problem = Problem::CannotServe(scheme.to_owned());
@@ -205,6 +250,8 @@ pub(crate) struct TcpListen {
     /// 0 asks for any.
     pub(crate) port: u16,
     pub(crate) backlog: u32,
+    /// How long a peer may be silent before the system probes it.
+    pub(crate) keepalive: Option<Duration>,
     pub(crate) reuse_port: bool,
 }
 
@@ -212,10 +259,12 @@ impl TcpListen {
     fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
         let (interface, port) = interface_and_port(fields)?;
         let reuse_port = fields.flag(REUSE_PORT);
+        let keepalive = fields.optional("keepalive").map(|after| after.keepalive());
         Ok(Self {
             interface,
             port,
             backlog: backlog(fields)?,
+            keepalive: keepalive.transpose()?,
             reuse_port,
         })
     }
@@ -225,6 +274,7 @@ impl fmt::Display for TcpListen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_interface_and_port(f, &self.interface, self.port)?;
         write_backlog(f, self.backlog)?;
+        write_keepalive(f, self.keepalive)?;
         write_reuse_port(f, self.reuse_port)
     }
 }
@@ -470,14 +520,14 @@ fn write_reuse_port(f: &mut fmt::Formatter<'_>, reuse_port: bool) -> fmt::Result
 const TCP: Shape = Shape {
     form: "tcp:[ADDRESS:]PORT",
     slots: &["interface", "port"],
-    keywords: &["backlog"],
+    keywords: &["backlog", "keepalive"],
     flags: &[REUSE_PORT],
 };
 
 const TLS: Shape = Shape {
     form: "tls:[ADDRESS:]PORT",
     slots: &["interface", "port"],
-    keywords: &["cert", "key", "certs", "client-ca", "backlog"],
+    keywords: &["cert", "key", "certs", "client-ca", "backlog", "keepalive"],
     flags: &[REUSE_PORT, CLIENT_CERT_OPTIONAL],
 };
 

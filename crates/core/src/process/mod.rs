@@ -40,7 +40,7 @@ pub use tokio::signal::unix::SignalKind;
 
 use tokio::process::ChildStderr;
 
-use crate::{Address, Connection, Peer, Stream};
+use crate::{Address, Connection, Peer, Stream, schemes::SYSTEMD_VARIABLES};
 
 /// A program that cannot be run, or did not run as it was to.
 #[derive(Debug, thiserror::Error)]
@@ -293,6 +293,10 @@ impl Command {
         command.args(&self.args);
         if self.bare {
             command.env_clear();
+        }
+        // Sockets that were passed to this process are none of a child's.
+        for name in SYSTEMD_VARIABLES {
+            command.env_remove(name);
         }
         for (name, value) in &self.variables {
             match value {

@@ -21,6 +21,7 @@ impl Schemes {
             }
             #[cfg(not(feature = "tls"))]
             ServerSpec::Tls(_) => Err(ListenError::unsupported(endpoint, "built without TLS")),
+            ServerSpec::Haproxy(haproxy) => self.check(&haproxy.inner),
             ServerSpec::Other(description) => {
                 if !self.added.contains_key(description.scheme()) {
                     return Err(ListenError::unsupported(endpoint, self.known()));
@@ -51,6 +52,7 @@ mod tests {
         assert_eq!(check("tls:443"), Ok(()));
         let unknown = check("quic:443").unwrap_err();
         assert!(unknown.contains("the schemes are tcp, tls"), "{unknown}");
+        assert_eq!(check("haproxy/quic:443").unwrap_err(), unknown);
     }
 
     #[cfg(feature = "tls")]

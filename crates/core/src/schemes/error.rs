@@ -65,7 +65,8 @@ impl ListenError {
         }
     }
 
-    pub(crate) fn unsupported(endpoint: &impl Display, why: impl Into<String>) -> Self {
+    /// That a scheme cannot do what the endpoint asks, and what would be possible.
+    pub fn unsupported(endpoint: &impl Display, why: impl Into<String>) -> Self {
         Self::Unsupported {
             endpoint: endpoint.to_string(),
             why: why.into(),
@@ -104,7 +105,40 @@ pub enum ConnectError {
         /// The endpoint.
         endpoint: String,
     },
-    /// The address to connect from is not ours, or is taken.
+    /// The address and port to connect from (`bind=`, `bind-port=`) are taken.
+    #[error("cannot connect to {endpoint}: the local address is in use")]
+    AddressInUse {
+        /// The endpoint.
+        endpoint: String,
+    },
+    /// The program gave it up, by [`ConnectOptions::cancel`](crate::ConnectOptions::cancel).
+    #[error("cannot connect to {endpoint}: cancelled")]
+    Cancelled {
+        /// The endpoint.
+        endpoint: String,
+    },
+    /// A proxy on the way was asked, and did not lead on.
+    #[error("cannot connect to {endpoint}: {proxy}: {reason}")]
+    Proxy {
+        /// The endpoint.
+        endpoint: String,
+        /// The proxy, as `socks5:proxy:1080`.
+        proxy: String,
+        /// What it said.
+        #[source]
+        reason: ProxyRefusal,
+    },
+    /// The file with the password for a proxy cannot be used.
+    #[error("cannot connect to {endpoint}: {}: {source}", path.display())]
+    Password {
+        /// The endpoint.
+        endpoint: String,
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// The address to connect from is not ours, or has no port left.
     #[error("cannot connect to {endpoint}: the local address is not available")]
     LocalAddress {
         /// The endpoint.
@@ -141,6 +175,60 @@ pub enum ConnectError {
     Tls(#[from] crate::tls::TlsError),
 }
 
+/// Why a proxy did not lead on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyRefusal {
+    /// It wants to know who asks, and was not told; the operator sets `user=` and `password-file=`.
+    #[error("the proxy wants a password: set user= and password-file=")]
+    PasswordNeeded,
+    /// It does not take this user or password.
+    #[error("the proxy refuses the user or password")]
+    PasswordRefused,
+    /// It failed, and did not say why (SOCKS5's reply 1).
+    #[error("the proxy failed to connect")]
+    Failed,
+    /// Its rules forbid it (SOCKS5's reply 2).
+    #[error("the proxy's rules do not allow it")]
+    NotAllowed,
+    /// It has no way to the network (SOCKS5's reply 3).
+    #[error("the proxy cannot reach the network")]
+    NetworkUnreachable,
+    /// It has no way to the host, or does not know its name (SOCKS5's reply 4).
+    #[error("the proxy cannot reach the host")]
+    HostUnreachable,
+    /// The destination refused it (SOCKS5's reply 5).
+    #[error("the connection was refused to the proxy")]
+    ConnectionRefused,
+    /// The destination did not answer it in time (SOCKS5's reply 6).
+    #[error("the proxy got no answer in time")]
+    TimedOut,
+    /// It does not connect for others at all (SOCKS5's reply 7).
+    #[error("the proxy does not know the command")]
+    CommandNotSupported,
+    /// It does not know names, or IPv6 (SOCKS5's reply 8). For names there is the flag
+    /// `resolve-locally`.
+    #[error("the proxy does not know this kind of address; for a name, try resolve-locally")]
+    AddressNotSupported,
+    /// A reply of SOCKS5 that no RFC knows.
+    #[error("the proxy gave the unknown reply {0}")]
+    Other(u8),
+    /// It answered CONNECT with a status other than success and 407, which are told above.
+    #[error("the proxy answered {status} {reason:?}")]
+    Http {
+        /// The status, as 403.
+        status: u16,
+        /// The proxy's words for it, the first hundred characters.
+        reason: String,
+    },
+    /// It said something that makes no sense. Is it a proxy of this kind?
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// It closed the connection before it gave an answer.
+    #[error("the proxy closed the connection")]
+    Closed,
+}
+
 /// Marks a name that has no address, in an `io::Error` on its way to
 /// [`ConnectError::UnknownHost`].
 #[derive(Debug, thiserror::Error)]
@@ -159,8 +247,15 @@ impl ConnectError {
             Kind::ConnectionRefused => Self::Refused { endpoint },
             Kind::TimedOut => Self::TimedOut { endpoint },
             Kind::HostUnreachable | Kind::NetworkUnreachable => Self::NoRoute { endpoint },
-            Kind::AddrInUse | Kind::AddrNotAvailable => Self::LocalAddress { endpoint },
+            Kind::AddrInUse => Self::AddressInUse { endpoint },
+            Kind::AddrNotAvailable => Self::LocalAddress { endpoint },
             _ => Self::Io { endpoint, source },
+        }
+    }
+
+    pub(crate) fn unknown_host(endpoint: &impl Display) -> Self {
+        Self::UnknownHost {
+            endpoint: endpoint.to_string(),
         }
     }
 
@@ -178,7 +273,8 @@ impl ConnectError {
         }
     }
 
-    pub(crate) fn unsupported(endpoint: &impl Display, why: impl Into<String>) -> Self {
+    /// That a scheme cannot do what the endpoint asks, and what would be possible.
+    pub fn unsupported(endpoint: &impl Display, why: impl Into<String>) -> Self {
         Self::Unsupported {
             endpoint: endpoint.to_string(),
             why: why.into(),

@@ -12,7 +12,12 @@ use crate::{Address, Peer, sys};
 /// stays open, so that the number can be used again after a restart within the
 /// same process.
 pub(super) fn listen(number: i32) -> io::Result<Box<dyn Listener>> {
-    let socket = socket(number)?;
+    listener(socket(number)?)
+}
+
+/// Listens on a stream socket that is there.
+pub(super) fn listener(socket: Socket) -> io::Result<Box<dyn Listener>> {
+    socket.set_nonblocking(true)?;
     if !socket.is_listener()? {
         return Err(unfit("it is a socket, but it does not listen"));
     }
@@ -31,6 +36,7 @@ pub(super) fn listen(number: i32) -> io::Result<Box<dyn Listener>> {
 /// Takes an inherited descriptor that is connected.
 pub(super) fn connect(number: i32) -> io::Result<Accepted> {
     let socket = socket(number)?;
+    socket.set_nonblocking(true)?;
     if socket.is_listener()? {
         return Err(unfit("it listens, and is not connected"));
     }
@@ -57,7 +63,6 @@ fn socket(number: i32) -> io::Result<Socket> {
         Ok(_) => return Err(unfit("it is no stream socket")),
         Err(_) => return Err(unfit("it is no socket")),
     }
-    socket.set_nonblocking(true)?;
     Ok(socket)
 }
 

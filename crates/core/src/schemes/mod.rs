@@ -1,7 +1,8 @@
 //! From an endpoint to a listener or a connection.
 //!
 //! An endpoint is plain data; a [`Schemes`] value knows what its scheme means.
-//! The built-ins (tcp, tls, unix, stdio, exec, fd, udp, mem) are in every one,
+//! The built-ins (tcp, tls, unix, stdio, exec, fd, udp, mem, systemd, and the
+//! jumps haproxy, socks5 and http-connect) are in every one,
 //! and [`Schemes::add`] puts others beside them.
 
 mod check;
@@ -9,7 +10,9 @@ mod error;
 mod fd;
 mod memory;
 mod owner;
+mod route;
 mod stdio;
+mod systemd;
 mod tcp;
 mod unix;
 
@@ -18,19 +21,23 @@ use std::{
     fmt, io,
     sync::{Arc, LazyLock},
     task::{Context, Poll},
-    time::Duration,
 };
 
-pub use error::{ConnectError, ListenError};
+pub use error::{ConnectError, ListenError, ProxyRefusal};
+pub use route::Route;
+pub(crate) use systemd::VARIABLES as SYSTEMD_VARIABLES;
 pub(crate) use tcp::{bind_udp, resolve as resolve_host, socket_address};
+use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "tls")]
+use crate::endpoint::TlsConnect;
 use crate::{
     Address, ClientEndpoint, Connection, DatagramSocket, Layer, Limits, Peer, ServerEndpoint,
     Stream,
-    datagram::{Mailboxes, connect_udp, listen_udp},
+    datagram::{Mailboxes, connect_udp, listen_udp, passed_udp},
     endpoint::Description,
     endpoint::{ClientSpec, ServerSpec},
-    process::Command,
+    jumps::proxy::Trust,
     work::BoxFuture,
 };
 
@@ -102,6 +109,12 @@ impl Schemes {
                 endpoint,
                 "datagrams are served by `listen_datagrams`",
             )),
+            ServerSpec::Systemd(systemd) => named(systemd::listen(systemd).map(Bound::from)),
+            ServerSpec::Haproxy(haproxy) => {
+                let mut bound = Box::pin(self.listen(&haproxy.inner)).await?;
+                bound.headers.push(Trust::new(haproxy.from.clone()));
+                Ok(bound)
+            }
             ServerSpec::Other(description) => match self.added.get(description.scheme()) {
                 Some(scheme) => scheme.listen(description, self).await,
                 None => Err(ListenError::unsupported(endpoint, self.known())),
@@ -114,77 +127,18 @@ impl Schemes {
     /// # Errors
     /// [`ConnectError`] says what stands in the way.
     pub async fn connect(&self, endpoint: &ClientEndpoint) -> Result<Connection, ConnectError> {
-        self.connect_with(endpoint, &ConnectOptions::default())
-            .await
-    }
-
-    pub(crate) async fn connect_with(
-        &self,
-        endpoint: &ClientEndpoint,
-        options: &ConnectOptions,
-    ) -> Result<Connection, ConnectError> {
-        let attempt = self.attempt(endpoint, options);
-        let timeout = match &endpoint.spec {
-            ClientSpec::Tcp(tcp) => tcp.timeout,
-            ClientSpec::Tls(tls) => tls.tcp.timeout,
-            ClientSpec::Unix(unix) => unix.timeout,
-            // A scheme of somebody else's keeps its own time.
-            _ => Duration::MAX,
+        let options = ConnectOptions {
+            schemes: self.clone(),
+            ..ConnectOptions::default()
         };
-        match tokio::time::timeout(timeout, attempt).await {
-            Ok(result) => result,
-            Err(_) => Err(ConnectError::timed_out(endpoint)),
-        }
+        endpoint.connect_with(&options).await
     }
 
-    async fn attempt(
-        &self,
-        endpoint: &ClientEndpoint,
-        options: &ConnectOptions,
-    ) -> Result<Connection, ConnectError> {
-        let limits = Arc::new(options.limits.clone());
-        let named = |source: io::Error| ConnectError::new(endpoint.to_string(), source);
-        let made = |a: Accepted| Connection::with_limits(a.stream, a.peer, a.local, limits);
-        match &endpoint.spec {
-            ClientSpec::Tcp(tcp) => tcp::connect(tcp).await.map(made).map_err(named),
-            #[cfg(feature = "tls")]
-            ClientSpec::Tls(tls) => {
-                use crate::tls::{TlsClient, name_of};
-                let client = match (&options.prepared, &options.tls) {
-                    (Some((prepared, client)), _) if prepared == endpoint => client.clone(),
-                    (_, Some(client)) if !crate::tls::is_configured(tls) => client.clone(),
-                    _ => TlsClient::for_endpoint(tls)?,
-                };
-                let name = name_of(tls.sni.as_ref().unwrap_or(&tls.tcp.host)).map_err(named)?;
-                let plain = made(tcp::connect(&tls.tcp).await.map_err(named)?);
-                plain
-                    .wrap(|stream| client.connect(stream, name))
-                    .await
-                    .map_err(|source| ConnectError::handshake(endpoint, source))
-            }
-            #[cfg(not(feature = "tls"))]
-            ClientSpec::Tls(_) => Err(ConnectError::unsupported(endpoint, "built without TLS")),
-            ClientSpec::Unix(unix) => unix::connect(unix).await.map(made).map_err(named),
-            ClientSpec::Fd(number) => fd::connect(*number).map(made).map_err(named),
-            ClientSpec::Exec(command) => {
-                let program = Command::new(&command.program).args(&command.args);
-                let (_, child) = program.start().map_err(named)?;
-                let address = Address::Process(command.text.as_str().into());
-                Ok(made(Accepted {
-                    stream: child.into(),
-                    peer: Peer::new(address),
-                    local: Address::Stdio,
-                }))
-            }
-            ClientSpec::Mem(name) => self.memory.connect(name).await.map(made).map_err(named),
-            ClientSpec::Udp(_) => Err(ConnectError::unsupported(
-                endpoint,
-                "datagrams are exchanged by `start_datagrams`",
-            )),
-            ClientSpec::Other(description) => match self.added.get(description.scheme()) {
-                Some(scheme) => scheme.connect(description, self).await,
-                None => Err(ConnectError::unsupported(endpoint, self.known())),
-            },
+    /// A scheme that was added, for the endpoint of this name.
+    fn added(&self, scheme: &str, name: &ClientEndpoint) -> Result<&dyn Scheme, ConnectError> {
+        match self.added.get(scheme) {
+            Some(scheme) => Ok(&**scheme),
+            None => Err(ConnectError::unsupported(name, self.known())),
         }
     }
 
@@ -200,6 +154,10 @@ impl Schemes {
         match &endpoint.spec {
             ServerSpec::Udp(udp) => Ok(Box::new(listen_udp(udp).map_err(named)?)),
             ServerSpec::Mem(name) => Ok(Box::new(self.mailboxes.listen(name).map_err(named)?)),
+            ServerSpec::Systemd(systemd) => {
+                let socket = systemd::datagrams(systemd).map_err(named)?;
+                Ok(Box::new(passed_udp(socket).map_err(named)?))
+            }
             ServerSpec::Other(description) => match self.added.get(description.scheme()) {
                 Some(scheme) => scheme.listen_datagrams(description, self).await,
                 None => Err(ListenError::unsupported(endpoint, self.known())),
@@ -236,7 +194,8 @@ impl Schemes {
 
     /// The schemes there are, for the one who asked for another.
     fn known(&self) -> String {
-        const BUILT_IN: &str = "the schemes are tcp, tls, unix, stdio, exec, fd, udp, mem";
+        const BUILT_IN: &str = "the schemes are tcp, tls, unix, stdio, exec, fd, udp, mem, \
+                                systemd, haproxy, socks5, http-connect";
         self.added
             .keys()
             .fold(BUILT_IN.to_owned(), |known, name| known + ", " + name)
@@ -278,16 +237,18 @@ pub trait Scheme: Send + Sync + 'static {
         })
     }
 
-    /// Connects to an endpoint of this scheme.
+    /// Connects to an endpoint of this scheme that leads no further. What it
+    /// needs for that it reaches by the `route`: the endpoint may stand behind
+    /// a proxy.
     ///
     /// # Errors
     /// By default that this scheme only listens.
     fn connect<'a>(
         &'a self,
         description: &'a Description,
-        schemes: &'a Schemes,
+        route: &'a Route<'a>,
     ) -> BoxFuture<'a, Result<Connection, ConnectError>> {
-        let _ = schemes;
+        let _ = route;
         Box::pin(async move {
             let why = format!("{} only listens", self.name());
             Err(ConnectError::unsupported(description, why))
@@ -326,6 +287,27 @@ pub trait Scheme: Send + Sync + 'static {
             Err(ConnectError::unsupported(description, why))
         })
     }
+
+    /// Leads on to another endpoint, where this scheme is a jump: connects to
+    /// `to` from where the jump goes. As `to` it is given a `tcp:` endpoint
+    /// also where there is TLS inside, which comes after; or what else stands
+    /// behind the jump, such as `unix:` and `exec:`, as it stands there. Only
+    /// `ssh` can stand before a slash, besides the built-in jumps.
+    ///
+    /// # Errors
+    /// By default that this scheme leads nowhere.
+    fn jump<'a>(
+        &'a self,
+        description: &'a Description,
+        to: &'a ClientEndpoint,
+        route: &'a Route<'a>,
+    ) -> BoxFuture<'a, Result<Connection, ConnectError>> {
+        let _ = (to, route);
+        Box::pin(async move {
+            let why = format!("{} leads to no other endpoint", self.name());
+            Err(ConnectError::unsupported(description, why))
+        })
+    }
 }
 
 /// How to connect, where an endpoint's string does not say.
@@ -336,6 +318,14 @@ pub struct ConnectOptions {
     pub schemes: Schemes,
     /// The connection's limits. Default [`Limits::client`].
     pub limits: Limits,
+    /// On whose behalf a `haproxy/…` endpoint connects: the client, and where
+    /// it connected to, as a proxy has them from the connection that it passes
+    /// on. Default none, and the header says so (`LOCAL`, `UNKNOWN`).
+    pub on_behalf_of: Option<(Address, Address)>,
+    /// Gives up connecting when it is cancelled, with
+    /// [`ConnectError::Cancelled`]; a connection that is made already stays.
+    /// Default none. Dropping the future of a connect gives it up too.
+    pub cancel: Option<CancellationToken>,
     /// The TLS side of `tls:` endpoints that name no `ca`, `cert` or other
     /// option of TLS. Default none: the platform's roots.
     #[cfg(feature = "tls")]
@@ -354,6 +344,7 @@ impl ConnectOptions {
     /// [`ConnectError::Tls`] names the file.
     #[cfg(feature = "tls")]
     pub fn prepare(mut self, endpoint: &ClientEndpoint) -> Result<Self, ConnectError> {
+        let endpoint = endpoint.last();
         if let ClientSpec::Tls(tls) = &endpoint.spec
             && (self.tls.is_none() || crate::tls::is_configured(tls))
         {
@@ -362,6 +353,25 @@ impl ConnectOptions {
         }
         Ok(self)
     }
+
+    /// The TLS side of an endpoint, and the name that the peer must prove.
+    #[cfg(feature = "tls")]
+    fn tls_for(
+        &self,
+        endpoint: &ClientEndpoint,
+        tls: &TlsConnect,
+        name: &ClientEndpoint,
+    ) -> Result<(crate::tls::TlsClient, crate::tls::ServerName<'static>), ConnectError> {
+        let client = match (&self.prepared, &self.tls) {
+            (Some((prepared, client)), _) if prepared == endpoint => client.clone(),
+            (_, Some(client)) if !crate::tls::is_configured(tls) => client.clone(),
+            _ => crate::tls::TlsClient::for_endpoint(tls)?,
+        };
+        let host = tls.sni.as_ref().unwrap_or(&tls.tcp.host);
+        let host = crate::tls::name_of(host);
+        let host = host.map_err(|source| ConnectError::new(name.to_string(), source))?;
+        Ok((client, host))
+    }
 }
 
 impl Default for ConnectOptions {
@@ -369,6 +379,8 @@ impl Default for ConnectOptions {
         Self {
             schemes: Schemes::global(),
             limits: Limits::client(),
+            on_behalf_of: None,
+            cancel: None,
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "tls")]
@@ -419,6 +431,8 @@ impl Accepted {
 /// A listener, and what every connection of it passes through first.
 pub struct Bound {
     pub(crate) listener: Box<dyn Listener>,
+    /// The headers with which connections begin, before TLS.
+    pub(crate) headers: Vec<Trust>,
     pub(crate) layers: Vec<Arc<dyn Layer>>,
     /// That it speaks TLS, and with what; the server's options supply what the
     /// endpoint does not.
@@ -444,6 +458,7 @@ impl From<Box<dyn Listener>> for Bound {
     fn from(listener: Box<dyn Listener>) -> Self {
         Self {
             listener,
+            headers: Vec::new(),
             layers: Vec::new(),
             #[cfg(feature = "tls")]
             tls: None,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 use super::{Accepted, Listener, error::UnknownHost};
@@ -72,8 +72,19 @@ fn accepted(stream: TcpStream, peer: SocketAddr) -> io::Result<Accepted> {
 pub(super) fn listen(tcp: &TcpListen) -> io::Result<Tcp> {
     let backlog = i32::try_from(tcp.backlog).unwrap_or(i32::MAX);
     let socket = bind(&tcp.interface, tcp.port, Type::STREAM, tcp.reuse_port)?;
+    // Accepted sockets have it from the one that listens.
+    keep_alive(&socket, tcp.keepalive)?;
     socket.listen(backlog)?;
     Tcp::new(TcpListener::from_std(socket.into())?)
+}
+
+/// Has the system probe a peer that was silent for so long, again and again at
+/// least every minute, and give up when it says how often (Linux: nine times).
+fn keep_alive<'a>(socket: impl Into<SockRef<'a>>, after: Option<Duration>) -> io::Result<()> {
+    let Some(after) = after else { return Ok(()) };
+    let interval = after.min(Duration::from_secs(60));
+    let probes = TcpKeepalive::new().with_time(after).with_interval(interval);
+    socket.into().set_tcp_keepalive(&probes)
 }
 
 /// A bound socket for `udp:`.
@@ -177,8 +188,9 @@ pub(crate) async fn resolve(host: &Host, port: u16) -> io::Result<Vec<SocketAddr
 /// Connects to the first address that answers: each has a head start over the
 /// next (happy eyeballs, RFC 8305).
 pub(super) async fn connect(tcp: &TcpConnect) -> io::Result<Accepted> {
+    let port = tcp.bind_port.unwrap_or(0);
     let bind = match &tcp.bind {
-        Some(address) => Some(socket_address(address, 0)?),
+        Some(address) => Some(socket_address(address, port)?),
         None => None,
     };
     let mut waiting = resolve(&tcp.host, tcp.port).await?;
@@ -189,7 +201,7 @@ pub(super) async fn connect(tcp: &TcpConnect) -> io::Result<Accepted> {
     loop {
         let next = waiting.next();
         let last = next.is_none();
-        attempts.extend(next.map(|address| attempt(address, bind)));
+        attempts.extend(next.map(|address| attempt(address, bind, tcp)));
         if attempts.is_empty() {
             return Err(failed);
         }
@@ -213,12 +225,21 @@ pub(super) async fn connect(tcp: &TcpConnect) -> io::Result<Accepted> {
 async fn attempt(
     address: SocketAddr,
     bind: Option<SocketAddr>,
+    tcp: &TcpConnect,
 ) -> io::Result<(TcpStream, SocketAddr)> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    if let Some(bind) = bind {
+    keep_alive(&socket, tcp.keepalive)?;
+    let any = || match address {
+        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+    };
+    let bind_port = || tcp.bind_port.map(|port| (any(), port).into());
+    if let Some(bind) = bind.or_else(bind_port) {
+        // Its last connection from there may not be forgotten yet.
+        socket.set_reuseaddr(tcp.bind_port.is_some())?;
         socket.bind(bind)?;
     }
     Ok((socket.connect(address).await?, address))

@@ -94,8 +94,8 @@ fn a_bad_endpoint_is_told_with_its_position() {
         &["--to", "at 6: no port", "tcp:HOST:PORT"],
     );
     bad(
-        &["forward", "--listen", "tcp:0", "--to", "socks5:a:1/tcp:b:2"],
-        &["--to", "socks5", "expected tcp, tls, unix"],
+        &["forward", "--listen", "tcp:0", "--to", "ssh:a/tcp:b:2"],
+        &["--to", "ssh", "expected tcp, tls, unix"],
     );
     bad(
         &["forward", "--listen", "udp:0", "--to", "tcp:localhost:1"],
