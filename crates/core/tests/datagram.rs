@@ -60,8 +60,10 @@ impl DatagramProtocol for Probe {
     }
 
     fn message(&mut self, t: &mut DatagramTransport<Self>, message: Bytes) -> Result {
-        if let Some(last) = &self.last {
-            t.send(message, last);
+        match &self.last {
+            Some(last) => t.send(message, last),
+            None if t.peer().is_some() => t.send_to_peer(message),
+            None => {}
         }
         Ok(())
     }
@@ -480,5 +482,493 @@ mod in_memory {
             DatagramOption::Leave(group),
         ];
         assert_eq!(DatagramRig::new(Member).options(), expected);
+    }
+}
+
+/// Joins, sends to, and hears groups, on the loopback interface.
+mod groups {
+    use std::net::{Ipv6Addr, SocketAddrV6};
+
+    use ropewalk_core::{DatagramOption, DatagramServer, MulticastGroup};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Does what it is told, and tells what it hears.
+    struct Member(mpsc::UnboundedSender<String>);
+
+    enum Tell {
+        Send(&'static str, Address),
+        Set(DatagramOption),
+    }
+
+    impl DatagramProtocol for Member {
+        type Message = Tell;
+        type Timer = ();
+
+        fn received(&mut self, _: &mut DatagramTransport<Self>, batch: &Datagrams) -> Result {
+            for (word, _) in batch {
+                let _ = self.0.send(String::from_utf8_lossy(word).into_owned());
+            }
+            Ok(())
+        }
+
+        fn message(&mut self, t: &mut DatagramTransport<Self>, tell: Tell) -> Result {
+            match tell {
+                Tell::Send(word, to) => t.send(word, to),
+                Tell::Set(option) => t.set(&option)?,
+            }
+            Ok(())
+        }
+
+        fn undelivered(&mut self, _: &mut DatagramTransport<Self>, error: &Undelivered) -> Result {
+            let _ = self.0.send(error.to_string());
+            Ok(())
+        }
+    }
+
+    struct Heard {
+        server: DatagramServer<Tell>,
+        hears: mpsc::UnboundedReceiver<String>,
+    }
+
+    impl Heard {
+        async fn listen(endpoint: &str) -> Self {
+            let endpoint: ServerEndpoint = endpoint.parse().unwrap();
+            let (heard, hears) = mpsc::unbounded_channel();
+            let server = endpoint.listen_datagrams(Member(heard)).await.unwrap();
+            Self { server, hears }
+        }
+
+        async fn tell(&self, tell: Tell) {
+            assert!(self.server.handle().send(tell).await.is_ok());
+        }
+
+        async fn send(&self, word: &'static str, to: &str) {
+            let to: std::net::SocketAddr = to.parse().unwrap();
+            self.tell(Tell::Send(word, to.into())).await;
+        }
+
+        async fn next(&mut self) -> String {
+            let next = timeout(Duration::from_secs(10), self.hears.recv()).await;
+            next.expect("nothing came").unwrap()
+        }
+
+        fn port(&self) -> u16 {
+            self.server.port().unwrap()
+        }
+    }
+
+    /// A group on an interface of this machine, and a source there.
+    struct Place {
+        /// To join, without a source.
+        group: String,
+        /// To send to.
+        address: String,
+        source: String,
+        /// The machine itself.
+        own: &'static str,
+        interface: u32,
+    }
+
+    /// IPv4 on loopback, which is number 1 in Linux; IPv6 where there is a way
+    /// to its groups.
+    fn places(v4: &str, v6: u16) -> Vec<Place> {
+        let mut places = vec![Place {
+            group: format!("{v4}%1"),
+            address: v4.to_owned(),
+            source: "127.0.0.2".to_owned(),
+            own: "127.0.0.1",
+            interface: 1,
+        }];
+        let way = (1..=32).find_map(|interface| {
+            let group = Ipv6Addr::new(0xff32, 0, 0, 0, 0, 0, 0, v6);
+            let socket = std::net::UdpSocket::bind("[::]:0").ok()?;
+            socket.join_multicast_v6(&group, interface).ok()?;
+            socket
+                .connect(SocketAddrV6::new(group, 9, 0, interface))
+                .ok()?;
+            Some((group, interface, socket.local_addr().ok()?.ip()))
+        });
+        let Some((group, interface, source)) = way else {
+            eprintln!("skipped: no interface here has a way to IPv6 groups");
+            return places;
+        };
+        places.push(Place {
+            group: format!("[{group}%{interface}]"),
+            address: format!("[{group}%{interface}]"),
+            source: format!("[{source}]"),
+            own: "[::1]",
+            interface,
+        });
+        places
+    }
+
+    impl Place {
+        async fn member_and_sender(&self, source: &str) -> (Heard, Heard) {
+            let any = if self.own == "[::1]" {
+                "[::]"
+            } else {
+                "0.0.0.0"
+            };
+            let member = format!("udp:0:interface=*:join={source}{}", self.group);
+            let interface = self.interface;
+            let sender = format!("udp:{any}:0:multicast-interface={interface}:hops=0");
+            (Heard::listen(&member).await, Heard::listen(&sender).await)
+        }
+    }
+
+    #[test]
+    fn a_member_hears_its_group_until_it_leaves() {
+        run_in_real_time(async {
+            for place in places("239.255.1.2", 0x1234) {
+                let (mut member, sender) = place.member_and_sender("").await;
+                let to = format!("{}:{}", place.address, member.port());
+                let own = format!("{}:{}", place.own, member.port());
+                sender.send("to all", &to).await;
+                assert_eq!(member.next().await, "to all", "{to}");
+
+                let group: MulticastGroup = place.group.parse().unwrap();
+                let leave = DatagramOption::Leave(group.clone());
+                member.tell(Tell::Set(leave)).await;
+                // In order: once it was told directly, it has left.
+                sender.send("again", &own).await;
+                assert_eq!(member.next().await, "again");
+                sender.send("unheard", &to).await;
+                sender.send("heard", &own).await;
+                assert_eq!(member.next().await, "heard", "{to}");
+
+                member.tell(Tell::Set(DatagramOption::Join(group))).await;
+                sender.send("ready", &own).await;
+                assert_eq!(member.next().await, "ready");
+                for option in [
+                    DatagramOption::MulticastLoop(false),
+                    DatagramOption::MulticastLoop(true),
+                    DatagramOption::MulticastHops(0),
+                ] {
+                    sender.tell(Tell::Set(option)).await;
+                }
+                sender.send("heard again", &to).await;
+                assert_eq!(member.next().await, "heard again", "{to}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_group_of_one_source() {
+        run_in_real_time(async {
+            for place in places("232.1.2.3", 0x4321) {
+                let source = format!("{}@", place.source);
+                let (mut member, other) = place.member_and_sender(&source).await;
+                let to = format!("{}:{}", place.address, member.port());
+                let own = format!("{}:{}", place.own, member.port());
+                if place.own == "127.0.0.1" {
+                    other.send("from another", &to).await;
+                    other.send("directly", &own).await;
+                    assert_eq!(member.next().await, "directly", "{to}");
+                }
+                // An address of the link has its interface beside it.
+                let bind = match place.source.strip_prefix("[fe80:") {
+                    Some(rest) => {
+                        let rest = rest.trim_end_matches(']');
+                        format!("[fe80:{rest}%{}]", place.interface)
+                    }
+                    None => place.source.clone(),
+                };
+                let interface = place.interface;
+                let sender = format!("udp:{bind}:0:multicast-interface={interface}:hops=0");
+                let sender = Heard::listen(&sender).await;
+                sender.send("from the one", &to).await;
+                assert_eq!(member.next().await, "from the one", "{to}");
+
+                let group = format!("{source}{}", place.group).parse().unwrap();
+                member.tell(Tell::Set(DatagramOption::Leave(group))).await;
+                other.send("it has left", &own).await;
+                assert_eq!(member.next().await, "it has left");
+                sender.send("unheard", &to).await;
+                other.send("heard", &own).await;
+                assert_eq!(member.next().await, "heard", "{to}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_member_hears_no_group_but_its_own() {
+        run_in_real_time(async {
+            let place = &places("239.255.1.3", 0x1235)[0];
+            let (mut other, sender) = place.member_and_sender("").await;
+            let port = other.port();
+            let member = format!("udp:{port}:interface=*:join=239.255.1.4%1:reuse-port");
+            // The port is taken, unless both share it.
+            let endpoint: ServerEndpoint = member.parse().unwrap();
+            let taken = endpoint.listen_datagrams(Probe::new().0).await.unwrap_err();
+            assert!(matches!(taken, ListenError::InUse { .. }), "{taken}");
+            sender
+                .send("not mine", &format!("239.255.1.4:{port}"))
+                .await;
+            sender.send("mine", &format!("239.255.1.3:{port}")).await;
+            assert_eq!(other.next().await, "mine");
+        });
+    }
+
+    #[test]
+    fn several_members_of_one_host_share_a_port() {
+        run_in_real_time(async {
+            let first = "udp:0:interface=*:join=239.255.1.5%1:reuse-port";
+            let mut first = Heard::listen(first).await;
+            let port = first.port();
+            let second = format!("udp:{port}:interface=*:join=239.255.1.5%1:reuse-port");
+            let mut second = Heard::listen(&second).await;
+            let sender = Heard::listen("udp:0:multicast-interface=1").await;
+            sender.send("both", &format!("239.255.1.5:{port}")).await;
+            assert_eq!(first.next().await, "both");
+            assert_eq!(second.next().await, "both");
+        });
+    }
+
+    #[test]
+    fn what_cannot_be_joined_is_said() {
+        run_in_real_time(async {
+            let endpoint = "udp:0:interface=*:join=239.255.1.2%nowhere0";
+            let endpoint: ServerEndpoint = endpoint.parse().unwrap();
+            let error = endpoint.listen_datagrams(Probe::new().0).await.unwrap_err();
+            assert!(
+                error.to_string().contains("no network interface nowhere0"),
+                "{error}"
+            );
+            // To leave what was not joined ends this protocol, which says so.
+            let member = Heard::listen("udp:0:interface=*").await;
+            let group = MulticastGroup::new([239, 255, 1, 2]);
+            member.tell(Tell::Set(DatagramOption::Leave(group))).await;
+            assert!(matches!(member.server.closed().await, Closed::Failed(_)));
+        });
+    }
+
+    #[test]
+    fn a_broadcast_has_to_be_asked_for() {
+        run_in_real_time(async {
+            let mut all = Heard::listen("udp:0:interface=*").await;
+            let to = format!("127.255.255.255:{}", all.port());
+            let mut sender = Heard::listen("udp:0").await;
+            sender.send("hello", &to).await;
+            let said = sender.next().await;
+            assert!(
+                said.starts_with("not allowed to send datagrams to 127.255"),
+                "{said}"
+            );
+            sender
+                .tell(Tell::Set(DatagramOption::Broadcast(true)))
+                .await;
+            sender.send("hello", &to).await;
+            assert_eq!(all.next().await, "hello");
+
+            let asked = Heard::listen("udp:0:broadcast").await;
+            asked.send("hello again", &to).await;
+            assert_eq!(all.next().await, "hello again");
+
+            let client: ClientEndpoint = format!("udp:{to}").parse().unwrap();
+            let (probe, _, _heard) = Probe::new();
+            assert!(
+                client.start_datagrams(probe).await.is_err(),
+                "not asked for"
+            );
+            let client: ClientEndpoint = format!("udp:{to}:broadcast").parse().unwrap();
+            let (probe, _, _heard) = Probe::new();
+            let client = client.start_datagrams(probe).await.unwrap();
+            assert_eq!(all.next().await, "hello");
+            drop(client);
+        });
+    }
+
+    #[test]
+    fn too_long_for_the_network_is_said_and_the_rest_goes() {
+        run_in_real_time(async {
+            let mut receiver = Heard::listen("udp:0").await;
+            let mut sender = Heard::listen("udp:0").await;
+            let to = format!("127.0.0.1:{}", receiver.port());
+            let long = String::leak("x".repeat(65_508));
+            for word in ["one", long, "two"] {
+                sender.send(word, &to).await;
+            }
+            let expected = format!("a datagram of 65508 bytes to {to} is too long");
+            assert_eq!(sender.next().await, expected);
+            assert_eq!(receiver.next().await, "one");
+            assert_eq!(receiver.next().await, "two");
+            let counts = sender.server.counts();
+            assert_eq!((counts.sent, counts.failed), (2, 1));
+        });
+    }
+
+    #[test]
+    fn a_server_of_both_families_answers_in_that_of_the_question() {
+        run_in_real_time(async {
+            let (probe, _, _heard) = Probe::new();
+            let endpoint: ServerEndpoint = "udp:0:interface=*".parse().unwrap();
+            let server = endpoint.listen_datagrams(probe).await.unwrap();
+            let port = server.port().unwrap();
+            for address in ["127.0.0.1", "[::1]"] {
+                let client = Heard::listen(&format!("udp:{address}:0")).await;
+                let mut client = client;
+                client.send("who?", &format!("{address}:{port}")).await;
+                assert_eq!(client.next().await, "who?");
+            }
+            drop(server);
+        });
+    }
+}
+
+mod unix {
+    use std::{
+        os::unix::{fs::PermissionsExt, net::UnixDatagram as Plain},
+        path::Path,
+    };
+
+    use tokio::net::UnixDatagram;
+
+    use super::*;
+
+    fn endpoint(path: &Path) -> String {
+        format!("unix-datagram:{}", path.display())
+    }
+
+    #[test]
+    fn by_path_by_name_and_without() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("server");
+        let bind = folder.path().join("client");
+        let name = format!("ropewalk-test-{}", std::process::id());
+        run_in_real_time(async {
+            for server in [
+                endpoint(&path) + ":mode=600",
+                format!("unix-datagram:@{name}"),
+            ] {
+                let (probe, _, _heard) = Probe::new();
+                let endpoint: ServerEndpoint = server.parse().unwrap();
+                assert!(endpoint.is_datagram());
+                let server = endpoint.listen_datagrams(probe).await.unwrap();
+                let address = server.local_endpoint();
+                if let Ok(data) = std::fs::metadata(&path) {
+                    assert_eq!(data.permissions().mode() & 0o777, 0o600);
+                } else {
+                    assert_eq!(address, format!("unix-datagram:@{name}"));
+                }
+                // The client greets; the greeting comes back, whatever its name.
+                for bind in [String::new(), format!(":bind={}", bind.display())] {
+                    let client: ClientEndpoint = format!("{address}{bind}").parse().unwrap();
+                    let (heard, mut hears) = mpsc::unbounded_channel();
+                    let client = client.start_datagrams(Greet(heard)).await.unwrap();
+                    assert_eq!(hears.recv().await.unwrap(), "hello");
+                    drop(client);
+                    assert_eq!(hears.recv().await, None);
+                }
+                assert!(server.drain(Duration::from_secs(5)).await);
+            }
+            assert!(!path.exists() && !bind.exists(), "they are removed");
+        });
+    }
+
+    /// Greets its peer, and tells what comes back.
+    struct Greet(mpsc::UnboundedSender<String>);
+
+    impl DatagramProtocol for Greet {
+        type Message = ();
+        type Timer = ();
+
+        fn started(&mut self, t: &mut DatagramTransport<Self>) -> Result {
+            t.send_to_peer("hello");
+            Ok(())
+        }
+
+        fn received(&mut self, _: &mut DatagramTransport<Self>, batch: &Datagrams) -> Result {
+            for (word, _) in batch {
+                let _ = self.0.send(String::from_utf8_lossy(word).into_owned());
+            }
+            Ok(())
+        }
+
+        fn undelivered(&mut self, _: &mut DatagramTransport<Self>, error: &Undelivered) -> Result {
+            let _ = self.0.send(error.to_string());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_socket_that_nobody_has_is_taken_over_and_another_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("server");
+        run_in_real_time(async {
+            let endpoint: ServerEndpoint = endpoint(&path).parse().unwrap();
+            let taken = Plain::bind(&path).unwrap();
+            let error = endpoint.listen_datagrams(Probe::new().0).await.unwrap_err();
+            assert!(matches!(error, ListenError::InUse { .. }), "{error}");
+            drop(taken);
+            assert!(path.exists(), "left behind");
+            drop(endpoint.listen_datagrams(Probe::new().0).await.unwrap());
+            while path.exists() {
+                tokio::task::yield_now().await;
+            }
+            // No socket of datagrams, and no socket at all.
+            let stream = std::os::unix::net::UnixListener::bind(&path).unwrap();
+            assert!(endpoint.listen_datagrams(Probe::new().0).await.is_err());
+            drop(stream);
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, "mine").unwrap();
+            assert!(endpoint.listen_datagrams(Probe::new().0).await.is_err());
+            assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+        });
+    }
+
+    #[test]
+    fn nobody_is_there_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("server");
+        run_in_real_time(async {
+            let client: ClientEndpoint = endpoint(&path).parse().unwrap();
+            let error = client.start_datagrams(Probe::new().0).await.unwrap_err();
+            assert!(error.to_string().contains("cannot connect"), "{error}");
+            let socket = UnixDatagram::bind(&path).unwrap();
+            let (probe, _, mut heard) = Probe::new();
+            let client = client.start_datagrams(probe).await.unwrap();
+            let mut buffer = [0; 9];
+            assert_eq!(socket.recv(&mut buffer).await.unwrap(), 5);
+            drop(socket);
+            client.handle().send("anybody?".into()).await.unwrap();
+            let expected = format!(
+                "undelivered: nobody receives datagrams at {}",
+                path.display()
+            );
+            assert_eq!(heard.recv().await.unwrap(), expected);
+            drop(client);
+        });
+    }
+
+    #[test]
+    fn one_that_does_not_keep_up_holds_up_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, slow) = (folder.path().join("server"), folder.path().join("slow"));
+        run_in_real_time(async {
+            let (probe, _, mut heard) = Probe::new();
+            let server: ServerEndpoint = endpoint(&path).parse().unwrap();
+            let server = server.listen_datagrams(probe).await.unwrap();
+            let slow = UnixDatagram::bind(&slow).unwrap();
+            // Its queue holds a few; then the server's echoes find it full.
+            let full = loop {
+                slow.send_to(b"more", &path).await.unwrap();
+                if let Ok(full) = heard.try_recv() {
+                    break full;
+                }
+                tokio::task::yield_now().await;
+            };
+            assert!(
+                full.ends_with("does not keep up with its datagrams"),
+                "{full}"
+            );
+            let other: ClientEndpoint = endpoint(&path).parse().unwrap();
+            let (probe, hears) = mpsc::unbounded_channel();
+            let mut hears = hears;
+            let other = other.start_datagrams(Greet(probe)).await.unwrap();
+            assert_eq!(hears.recv().await.unwrap(), "hello");
+            drop((other, server));
+        });
     }
 }

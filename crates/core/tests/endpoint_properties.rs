@@ -101,7 +101,7 @@ fn server() -> BoxedStrategy<String> {
             reuse.clone()
         )
             .prop_map(|(p, c, ca, r)| format!("TLS:{p}{c}{ca}{r}")),
-        (path(), mode, backlog).prop_map(|(p, m, b)| format!("unix:./{p}{m}{b}")),
+        (path(), mode.clone(), backlog).prop_map(|(p, m, b)| format!("unix:./{p}{m}{b}")),
         any::<u16>().prop_map(|number| format!("fd:{number}")),
         Just("stdio:".to_owned()),
         (
@@ -119,8 +119,31 @@ fn server() -> BoxedStrategy<String> {
     let from = prop::collection::vec(network, 1..3);
     let from = maybe(from.prop_map(|networks| format!(":from={}", networks.join(","))));
     let haproxy = from.prop_map(|from| format!("HAproxy{from}"));
-    let datagrams = (place, reuse).prop_map(|(p, r)| format!("udp:{p}{r}"));
-    prop_oneof![1 => datagrams, 8 => nested(leaf, prop_oneof![haproxy, other("ssh")])].boxed()
+    let datagrams = prop_oneof![
+        (place, reuse).prop_map(|(p, r)| format!("udp:{p}{r}")),
+        (path(), mode).prop_map(|(p, m)| format!("unix-datagram:./{p}{m}")),
+        group_member(),
+    ];
+    prop_oneof![2 => datagrams, 8 => nested(leaf, prop_oneof![haproxy, other("ssh")])].boxed()
+}
+
+/// A server's string that joins multicast groups.
+fn group_member() -> impl Strategy<Value = String> {
+    let zone = || maybe("%[a-z0-9.]{1,15}");
+    let v4 =
+        || (224..240_u8, any::<[u8; 3]>()).prop_map(|(a, [b, c, d])| format!("{a}.{b}.{c}.{d}"));
+    let group = prop_oneof![
+        (v4(), zone()).prop_map(|(group, zone)| format!("{group}{zone}")),
+        v4().prop_map(|group| format!("192.0.2.1@{group}")),
+        (any::<u16>(), zone()).prop_map(|(group, zone)| format!("[ff02::{group:x}{zone}]")),
+    ];
+    let hops = maybe(any::<u8>().prop_map(|hops| format!(":hops={hops}")));
+    (prop::collection::vec(group, 1..4), hops, any::<u16>()).prop_map(|(groups, hops, port)| {
+        format!(
+            "udp:interface=*:{port}:join={}{hops}:No-Loop",
+            groups.join(",")
+        )
+    })
 }
 
 /// A client's string, as somebody may write it.

@@ -353,6 +353,22 @@ fn udp() {
             = udp:5300:interface=*
         udp:5300:backlog=5
             at 9: unknown keyword "backlog", expected one of interface, port, join, hops, multicast-interface
+        udp:5353:interface=*:reuse-port:join=224.0.0.251,[ff02::fb%eth0],192.0.2.1@232.1.2.3:hops=255
+            = udp:5353:interface=*:join=224.0.0.251,[ff02::fb%eth0],192.0.2.1@232.1.2.3:hops=255:reuse-port
+        udp:0.0.0.0:5353:join=224.0.0.251:Multicast-Interface=eth0:no-loop:broadcast
+            = udp:0.0.0.0:5353:join=224.0.0.251:multicast-interface=eth0:no-loop:broadcast
+        udp:5353:join=224.0.0.251
+            at 14: join out of place, expected interface=* beside it: a socket of one address hears no group
+        udp:192.0.2.1:5353:join=224.0.0.251
+            at 24: join out of place, expected interface=* beside it: a socket of one address hears no group
+        udp:5353:interface=*:join=192.0.2.1
+            at 26: bad join "192.0.2.1", expected multicast groups with commas between, such as 224.0.0.251%eth0, [ff02::fb] or 192.0.2.1@232.1.2.3
+        udp:5353:interface=*:join=224.0.0.251,
+            at 26: bad join "224.0.0.251,", expected multicast groups with commas between, such as 224.0.0.251%eth0, [ff02::fb] or 192.0.2.1@232.1.2.3
+        udp:5353:hops=256
+            at 14: bad hops "256", expected a number from 0 to 255
+        udp:5353:multicast-interface=a b
+            at 29: bad multicast-interface "a b", expected the name of a network interface, or its number
         udp:224.0.0.251:5353
             at 4: bad interface "224.0.0.251", expected an IP address, localhost, or * for all interfaces
     "#]]);
@@ -363,10 +379,36 @@ fn udp() {
             = udp:192.0.2.1:53:bind=192.0.2.2
         udp:ns.test:0
             at 12: bad port "0", expected a number from 1 to 65535
+        udp:255.255.255.255:9:broadcast
+            = udp:255.255.255.255:9:broadcast
+        udp:255.255.255.255:9
+            at 4: bad host "255.255.255.255", expected the address of one host, not of a group
         udp:[ff02::fb]:5353
             at 4: bad host "[ff02::fb]", expected the address of one host, not of a group
         udp:ns.test:53:timeout=5
             at 15: unknown keyword "timeout", expected one of host, port, bind
+    "#]]);
+}
+
+#[test]
+fn unix_datagrams() {
+    check::<ServerEndpoint>(&expect![[r#"
+        Unix-Datagram:/run/log.sock:mode=0620
+            = unix-datagram:/run/log.sock:mode=620
+        unix-datagram:@log
+            = unix-datagram:@log
+        unix-datagram:@log:mode=600
+            at 24: mode out of place, expected none: an abstract name has no permissions
+        unix-datagram:/run/log.sock:backlog=5
+            at 28: unknown keyword "backlog", expected one of path, mode
+    "#]]);
+    check::<ClientEndpoint>(&expect![[r#"
+        unix-datagram:/run/log.sock:bind=/run/me.sock
+            = unix-datagram:/run/log.sock:bind=/run/me.sock
+        unix-datagram:@log:bind=@me
+            = unix-datagram:@log:bind=@me
+        unix-datagram:/run/log.sock:bind=@
+            at 33: empty bind, expected a name behind "@"
     "#]]);
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod session;
 mod socket;
 mod transport;
 mod udp;
+mod unix;
 
 pub use batch::{Datagrams, DatagramsIter, UnsentDatagrams};
 pub(crate) use memory::Mailboxes;
@@ -20,6 +21,7 @@ pub use server::{DatagramCounts, DatagramOptions, DatagramServer};
 pub use socket::{DatagramOption, DatagramSocket, MulticastGroup, NoGroup, Undelivered};
 pub use transport::DatagramTransport;
 pub(crate) use udp::{connect as connect_udp, listen as listen_udp, passed as passed_udp};
+pub(crate) use unix::{connect as connect_unix, listen as listen_unix};
 
 use crate::{Closed, Result};
 

@@ -31,6 +31,8 @@ use super::jump::{Jump, JumpKind};
 ///   nothing.
 /// - `udp:HOST:PORT`, with `bind=`. The flag `broadcast` allows a host that is all of a network.
 /// - `unix:PATH`, with `timeout=`; `unix:@NAME` in Linux's abstract namespace.
+/// - `unix-datagram:PATH`, with `bind=PATH` for our own name; without one Linux makes one up, and
+///   elsewhere we cannot be answered.
 /// - `exec:COMMAND` talks with a child's standard input and output. All behind the colon is the
 ///   command: words, quotes and backslashes as in a shell, but no shell.
 /// - `fd:NUMBER` (a connected descriptor) and `mem:NAME`.
@@ -66,6 +68,7 @@ impl ClientEndpoint {
             ClientSpec::Tls(_) => "tls",
             ClientSpec::Unix(_) => "unix",
             ClientSpec::Udp(_) => "udp",
+            ClientSpec::UnixDatagram(_) => "unix-datagram",
             ClientSpec::Fd(_) => "fd",
             ClientSpec::Exec(_) => COMMAND,
             ClientSpec::Mem(_) => "mem",
@@ -153,6 +156,7 @@ impl fmt::Display for ClientEndpoint {
             ClientSpec::Tls(tls) => write!(f, "tls:{tls}"),
             ClientSpec::Unix(unix) => write!(f, "unix:{unix}"),
             ClientSpec::Udp(udp) => write!(f, "udp:{udp}"),
+            ClientSpec::UnixDatagram(unix) => write!(f, "unix-datagram:{unix}"),
             ClientSpec::Fd(number) => write!(f, "fd:{number}"),
             ClientSpec::Exec(exec) => write!(f, "exec:{}", exec.text),
             ClientSpec::Mem(name) => {
@@ -179,6 +183,7 @@ pub(crate) enum ClientSpec {
     Tls(TlsConnect),
     Unix(UnixConnect),
     Udp(UdpConnect),
+    UnixDatagram(UnixDatagramConnect),
     /// A connected descriptor, from 0 on.
     Fd(i32),
     Exec(ExecCommand),
@@ -195,6 +200,11 @@ impl ClientSpec {
             "tcp" => Self::Tcp(TcpConnect::read(&Fields::new(source, &description, &TCP)?)?),
             "tls" => Self::Tls(TlsConnect::read(&Fields::new(source, &description, &TLS)?)?),
             "udp" => Self::Udp(UdpConnect::read(&Fields::new(source, &description, &UDP)?)?),
+            "unix-datagram" => Self::UnixDatagram(UnixDatagramConnect::read(&Fields::new(
+                source,
+                &description,
+                &UNIX_DATAGRAM,
+            )?)?),
             "unix" => {
                 let fields = Fields::new(source, &description, &UNIX)?;
                 Self::Unix(UnixConnect::read(&fields, "path")?)
@@ -394,6 +404,32 @@ impl fmt::Display for UdpConnect {
     }
 }
 
+/// Datagrams with one Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct UnixDatagramConnect {
+    pub(crate) path: UnixPath,
+    /// Our own name.
+    pub(crate) bind: Option<UnixPath>,
+}
+
+impl UnixDatagramConnect {
+    fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
+        let bind = fields.optional("bind").map(|bind| bind.socket_path());
+        Ok(Self {
+            path: fields.required("path")?.socket_path()?,
+            bind: bind.transpose()?,
+        })
+    }
+}
+
+impl fmt::Display for UnixDatagramConnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path)?;
+        let bind = self.bind.as_ref();
+        bind.map_or(Ok(()), |bind| write!(f, ":bind={bind}"))
+    }
+}
+
 /// A child process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ExecCommand {
@@ -512,6 +548,13 @@ const UNIX: Shape = Shape {
     form: "unix:PATH or unix:@NAME",
     slots: &["path"],
     keywords: &["timeout"],
+    flags: &[],
+};
+
+const UNIX_DATAGRAM: Shape = Shape {
+    form: "unix-datagram:PATH or unix-datagram:@NAME",
+    slots: &["path"],
+    keywords: &["bind"],
     flags: &[],
 };
 

@@ -65,6 +65,7 @@
 //! | `tls` | as `tcp`, with `cert=` `key=` `certs=` `client-ca=` `client-cert-optional` | as `tcp`, with `ca=` `cert=` `key=` `sni=` `insecure-no-verify` |
 //! | `udp` | `udp:[ADDRESS:]PORT` `interface=` `join=` `hops=` `multicast-interface=` `reuse-port` `no-loop` `broadcast` | `udp:HOST:PORT` `bind=` `broadcast` |
 //! | `unix` | `unix:PATH` `mode=` `backlog=` | `unix:PATH` `timeout=` |
+//! | `unix-datagram` | `unix-datagram:PATH` `mode=` | `unix-datagram:PATH` `bind=` |
 //! | `fd` | `fd:NUMBER`, a listening descriptor | `fd:NUMBER`, a connected one |
 //! | `stdio` | `stdio:` | – |
 //! | `exec` | – | `exec:COMMAND` |

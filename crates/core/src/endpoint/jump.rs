@@ -61,7 +61,9 @@ impl Jump {
         let inner = ClientEndpoint { spec };
         let led_to = match &kind {
             Some(JumpKind::Socks5(_) | JumpKind::HttpConnect(_)) => inner.is_behind_proxy(),
-            Some(_) if matches!(inner.spec, ClientSpec::Udp(_)) => Err("a stream"),
+            Some(_) if matches!(inner.spec, ClientSpec::Udp(_) | ClientSpec::UnixDatagram(_)) => {
+                Err("a stream")
+            }
             _ => Ok(()),
         };
         if let Err(expected) = led_to {

@@ -19,7 +19,7 @@ pub(crate) use address::{Host, Interface, ScopedIp, UnixPath};
 pub use client::ClientEndpoint;
 #[cfg(feature = "tls")]
 pub(crate) use client::TlsConnect;
-pub(crate) use client::{ClientSpec, TcpConnect, UdpConnect, UnixConnect};
+pub(crate) use client::{ClientSpec, TcpConnect, UdpConnect, UnixConnect, UnixDatagramConnect};
 pub use error::{ParseError, Problem};
 pub use grammar::{Description, MAX_JUMPS, MAX_LENGTH, quote};
 pub(crate) use haproxy::Version as ProxyVersion;
@@ -28,5 +28,5 @@ pub(crate) use network::Network;
 pub use server::ServerEndpoint;
 #[cfg(feature = "tls")]
 pub(crate) use server::TlsListen;
-pub(crate) use server::{ServerSpec, TcpListen, UdpListen, UnixListen};
+pub(crate) use server::{ServerSpec, TcpListen, UdpListen, UnixDatagramListen, UnixListen};
 pub(crate) use systemd::SystemdListen;

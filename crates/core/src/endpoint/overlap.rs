@@ -41,6 +41,8 @@ enum Place {
         shared: bool,
     },
     Unix(UnixPath),
+    /// An abstract name of datagrams, which are apart from those of streams.
+    AbstractDatagrams(String),
     Descriptor(i32),
     Standard,
     Memory(String),
@@ -63,6 +65,10 @@ impl Place {
             }
             ServerSpec::Udp(udp) => port(true, &udp.interface, udp.port, udp.reuse_port),
             ServerSpec::Unix(unix) => Self::Unix(unix.path.clone()),
+            ServerSpec::UnixDatagram(unix) => match &unix.path {
+                UnixPath::Abstract(name) => Self::AbstractDatagrams(name.clone()),
+                path => Self::Unix(path.clone()),
+            },
             ServerSpec::Fd(number) => Self::Descriptor(*number),
             ServerSpec::Stdio => Self::Standard,
             ServerSpec::Mem(name) => Self::Memory(name.clone()),

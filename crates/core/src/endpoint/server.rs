@@ -38,6 +38,7 @@ use crate::{DatagramOption, MulticastGroup};
 ///   it from this host. The flag `broadcast` allows sending to all of a network.
 /// - `unix:PATH`, with `mode=` for the socket's permissions and `backlog=`; `unix:@NAME` in
 ///   Linux's abstract namespace.
+/// - `unix-datagram:` as `unix:`, with no backlog.
 /// - `stdio:`, `fd:NUMBER` (a listening descriptor) and `mem:NAME`.
 /// - `systemd:name=NAME` or `systemd:index=NUMBER`, a socket that the service manager passed on; with
 ///   both, the index counts among the sockets of that name.
@@ -69,6 +70,7 @@ impl ServerEndpoint {
             ServerSpec::Tls(_) => "tls",
             ServerSpec::Unix(_) => "unix",
             ServerSpec::Udp(_) => "udp",
+            ServerSpec::UnixDatagram(_) => "unix-datagram",
             ServerSpec::Stdio => "stdio",
             ServerSpec::Fd(_) => "fd",
             ServerSpec::Mem(_) => "mem",
@@ -133,6 +135,7 @@ impl fmt::Display for ServerEndpoint {
             ServerSpec::Tls(tls) => write!(f, "tls:{tls}"),
             ServerSpec::Unix(unix) => write!(f, "unix:{unix}"),
             ServerSpec::Udp(udp) => write!(f, "udp:{udp}"),
+            ServerSpec::UnixDatagram(unix) => write!(f, "unix-datagram:{unix}"),
             ServerSpec::Stdio => f.write_str("stdio:"),
             ServerSpec::Fd(number) => write!(f, "fd:{number}"),
             ServerSpec::Mem(name) => {
@@ -160,6 +163,7 @@ pub(crate) enum ServerSpec {
     Tls(TlsListen),
     Unix(UnixListen),
     Udp(UdpListen),
+    UnixDatagram(UnixDatagramListen),
     Stdio,
     /// A listening descriptor, from 0 on.
     Fd(i32),
@@ -188,6 +192,11 @@ impl ServerSpec {
                 source,
                 &description,
                 &UDP,
+            )?)?),
+            "unix-datagram" => Self::UnixDatagram(UnixDatagramListen::read(&Fields::new(
+                source,
+                &description,
+                &UNIX_DATAGRAM,
             )?)?),
             "unix" => Self::Unix(UnixListen::read(&Fields::new(
                 source,
@@ -219,7 +228,7 @@ impl ServerSpec {
                 let inner = ServerEndpoint {
                     spec: Self::read(&inner_source)?,
                 };
-                if matches!(inner.spec, Self::Udp(_)) {
+                if matches!(inner.spec, Self::Udp(_) | Self::UnixDatagram(_)) {
                     let problem = Problem::Unreachable(inner.scheme().to_owned());
                     let expected = "a stream";
                     return Err(inner_source.error(at, "scheme", problem, expected));
@@ -347,12 +356,7 @@ pub(crate) struct UnixListen {
 
 impl UnixListen {
     fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
-        let path = fields.required("path")?.socket_path()?;
-        let mode = fields.optional("mode");
-        if let (UnixPath::Abstract(_), Some(mode)) = (&path, mode) {
-            return Err(mode.conflict("none: an abstract name has no permissions"));
-        }
-        let mode = mode.map(|mode| mode.mode()).transpose()?;
+        let (path, mode) = path_and_mode(fields)?;
         Ok(Self {
             path,
             mode,
@@ -363,12 +367,48 @@ impl UnixListen {
 
 impl fmt::Display for UnixListen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path)?;
-        if let Some(mode) = self.mode {
-            write!(f, ":mode={mode:03o}")?;
-        }
+        write_path_and_mode(f, &self.path, self.mode)?;
         write_backlog(f, self.backlog)
     }
+}
+
+/// A Unix socket that receives datagrams.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct UnixDatagramListen {
+    pub(crate) path: UnixPath,
+    /// Permission bits of the socket file; `None` for abstract names.
+    pub(crate) mode: Option<u32>,
+}
+
+impl UnixDatagramListen {
+    fn read(fields: &Fields<'_>) -> Result<Self, ParseError> {
+        let (path, mode) = path_and_mode(fields)?;
+        Ok(Self { path, mode })
+    }
+}
+
+impl fmt::Display for UnixDatagramListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_path_and_mode(f, &self.path, self.mode)
+    }
+}
+
+fn path_and_mode(fields: &Fields<'_>) -> Result<(UnixPath, Option<u32>), ParseError> {
+    let path = fields.required("path")?.socket_path()?;
+    let mode = fields.optional("mode");
+    if let (UnixPath::Abstract(_), Some(mode)) = (&path, mode) {
+        return Err(mode.conflict("none: an abstract name has no permissions"));
+    }
+    Ok((path, mode.map(|mode| mode.mode()).transpose()?))
+}
+
+fn write_path_and_mode(
+    f: &mut fmt::Formatter<'_>,
+    path: &UnixPath,
+    mode: Option<u32>,
+) -> fmt::Result {
+    write!(f, "{path}")?;
+    mode.map_or(Ok(()), |mode| write!(f, ":mode={mode:03o}"))
 }
 
 /// Where datagrams are received.
@@ -542,6 +582,13 @@ const UNIX: Shape = Shape {
     form: "unix:PATH or unix:@NAME",
     slots: &["path"],
     keywords: &["mode", "backlog"],
+    flags: &[],
+};
+
+const UNIX_DATAGRAM: Shape = Shape {
+    form: "unix-datagram:PATH or unix-datagram:@NAME",
+    slots: &["path"],
+    keywords: &["mode"],
     flags: &[],
 };
 

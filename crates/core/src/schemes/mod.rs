@@ -1,8 +1,8 @@
 //! From an endpoint to a listener or a connection.
 //!
 //! An endpoint is plain data; a [`Schemes`] value knows what its scheme means.
-//! The built-ins (tcp, tls, unix, stdio, exec, fd, udp, mem, systemd, and the
-//! jumps haproxy, socks5 and http-connect) are in every one,
+//! The built-ins (tcp, tls, unix, stdio, exec, fd, udp, unix-datagram, mem,
+//! systemd, and the jumps haproxy, socks5 and http-connect) are in every one,
 //! and [`Schemes::add`] puts others beside them.
 
 mod check;
@@ -28,13 +28,14 @@ pub use route::Route;
 pub(crate) use systemd::VARIABLES as SYSTEMD_VARIABLES;
 pub(crate) use tcp::{bind_udp, resolve as resolve_host, socket_address};
 use tokio_util::sync::CancellationToken;
+pub(crate) use unix::abstract_address;
 
 #[cfg(feature = "tls")]
 use crate::endpoint::TlsConnect;
 use crate::{
     Address, ClientEndpoint, Connection, DatagramSocket, Layer, Limits, Peer, ServerEndpoint,
     Stream,
-    datagram::{Mailboxes, connect_udp, listen_udp, passed_udp},
+    datagram::{Mailboxes, connect_udp, connect_unix, listen_udp, listen_unix, passed_udp},
     endpoint::Description,
     endpoint::{ClientSpec, ServerSpec},
     jumps::proxy::Trust,
@@ -105,7 +106,7 @@ impl Schemes {
             ServerSpec::Fd(number) => named(fd::listen(*number).map(Bound::from)),
             ServerSpec::Stdio => Ok(Bound::new(stdio::Stdio::new())),
             ServerSpec::Mem(name) => named(self.memory.listen(name).map(Bound::new)),
-            ServerSpec::Udp(_) => Err(ListenError::unsupported(
+            ServerSpec::Udp(_) | ServerSpec::UnixDatagram(_) => Err(ListenError::unsupported(
                 endpoint,
                 "datagrams are served by `listen_datagrams`",
             )),
@@ -153,6 +154,7 @@ impl Schemes {
         let named = |source| ListenError::new(endpoint.to_string(), source);
         match &endpoint.spec {
             ServerSpec::Udp(udp) => Ok(Box::new(listen_udp(udp).map_err(named)?)),
+            ServerSpec::UnixDatagram(unix) => Ok(Box::new(listen_unix(unix).map_err(named)?)),
             ServerSpec::Mem(name) => Ok(Box::new(self.mailboxes.listen(name).map_err(named)?)),
             ServerSpec::Systemd(systemd) => {
                 let socket = systemd::datagrams(systemd).map_err(named)?;
@@ -180,6 +182,7 @@ impl Schemes {
         let named = |source| ConnectError::new(endpoint.to_string(), source);
         match &endpoint.spec {
             ClientSpec::Udp(udp) => Ok(Box::new(connect_udp(udp).await.map_err(named)?)),
+            ClientSpec::UnixDatagram(unix) => Ok(Box::new(connect_unix(unix).map_err(named)?)),
             ClientSpec::Mem(name) => Ok(Box::new(self.mailboxes.connect(name).map_err(named)?)),
             ClientSpec::Other(description) => match self.added.get(description.scheme()) {
                 Some(scheme) => scheme.connect_datagrams(description, self).await,
@@ -194,7 +197,7 @@ impl Schemes {
 
     /// The schemes there are, for the one who asked for another.
     fn known(&self) -> String {
-        const BUILT_IN: &str = "the schemes are tcp, tls, unix, stdio, exec, fd, udp, mem, \
+        const BUILT_IN: &str = "the schemes are tcp, tls, unix, stdio, exec, fd, udp, unix-datagram, mem, \
                                 systemd, haproxy, socks5, http-connect";
         self.added
             .keys()

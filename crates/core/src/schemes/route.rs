@@ -205,7 +205,7 @@ impl<'a> Route<'a> {
                 child.map(|child| Accepted::new(child, Peer::new(address), Address::Stdio))
             }
             ClientSpec::Mem(name) => self.options.schemes.memory.connect(name).await,
-            ClientSpec::Udp(_) => {
+            ClientSpec::Udp(_) | ClientSpec::UnixDatagram(_) => {
                 let why = "datagrams are exchanged by `start_datagrams`";
                 return Err(ConnectError::unsupported(name, why));
             }

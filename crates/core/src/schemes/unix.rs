@@ -1,8 +1,12 @@
 //! `unix:`, by path or by abstract name.
 
 use std::{
+    ffi::OsStr,
     fs, io,
-    os::unix::fs::{FileTypeExt, PermissionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileTypeExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     sync::Arc,
     task::{Context, Poll, ready},
@@ -87,7 +91,7 @@ pub(super) async fn listen(unix: &UnixListen) -> io::Result<Unix> {
     let backlog = i32::try_from(unix.backlog).unwrap_or(i32::MAX);
     let file = match &unix.path {
         UnixPath::Abstract(name) => {
-            socket.bind(&abstract_address(name)?)?;
+            socket.bind(&abstract_address(name.as_bytes())?)?;
             None
         }
         UnixPath::File(path) => {
@@ -125,7 +129,7 @@ pub(super) async fn connect(unix: &UnixConnect) -> io::Result<Accepted> {
             // is full; then the system says so at once.
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             socket.set_nonblocking(true)?;
-            socket.connect(&abstract_address(name)?)?;
+            socket.connect(&abstract_address(name.as_bytes())?)?;
             (UnixStream::from_std(socket.into())?, None)
         }
     };
@@ -134,11 +138,11 @@ pub(super) async fn connect(unix: &UnixConnect) -> io::Result<Accepted> {
     Ok(Accepted::new(stream, peer, Address::Unix(None)))
 }
 
-fn abstract_address(name: &str) -> io::Result<SockAddr> {
+/// In the system's form an abstract name begins with a zero byte.
+pub(crate) fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
     if cfg!(not(any(target_os = "linux", target_os = "android"))) {
         let what = "only Linux has abstract names";
         return Err(io::Error::new(io::ErrorKind::Unsupported, what));
     }
-    // In the system's form an abstract name begins with a zero byte.
-    SockAddr::unix(format!("\0{name}"))
+    SockAddr::unix(OsStr::from_bytes(&[b"\0", name].concat()))
 }
