@@ -76,15 +76,15 @@ impl<H: Handler> Service<H> {
         let (result, how) = tokio::select! {
             biased;
             result = timeout(deadline, wrapped) => match result {
-                Ok(Ok(conn)) => (Ok(conn), Handshake::Ok),
+                Ok(Ok(conn)) => (Ok(conn), Handshake::OK),
                 Ok(Err(error)) => {
                     let how = Handshake::of_error(&error);
                     (Err(error), how)
                 }
-                Err(_) => (Err(Error::from(HandshakeError::TimedOut)), Handshake::TimedOut),
+                Err(_) => (Err(Error::from(HandshakeError::TimedOut)), Handshake::TIMED_OUT),
             },
             // Nobody waits for one who has not even said hello.
-            () = draining => (Err(HandshakeError::Draining.into()), Handshake::Draining),
+            () = draining => (Err(HandshakeError::Draining.into()), Handshake::DRAINING),
         };
         if let Some(registry) = registry
             && self.negotiates()

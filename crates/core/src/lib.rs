@@ -174,6 +174,8 @@ mod handler;
 mod input;
 mod jumps;
 mod limits;
+#[cfg(feature = "run")]
+pub mod log;
 pub mod metrics;
 mod output;
 pub mod process;
@@ -184,6 +186,7 @@ mod run;
 mod schemes;
 mod server;
 mod session;
+mod shards;
 mod signals;
 mod stream;
 mod sys;

@@ -396,7 +396,7 @@ impl Registry {
     }
 
     pub(crate) fn handshake(&self, how: Handshake) {
-        self.lock().totals.handshakes[how as usize] += 1;
+        self.lock().totals.handshake(how);
     }
 
     /// A connection's task is over.

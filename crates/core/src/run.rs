@@ -18,8 +18,8 @@ pub async fn serve(endpoint: &str, handler: impl Handler) -> Result {
 }
 
 /// Runs a program: makes the runtime, logs to standard error (as `RUST_LOG`
-/// says, `info` by default), and makes an exit status of the result; an error
-/// is said in one line.
+/// says, `info` by default; [`log::init`](crate::log::init) has the rest), and
+/// makes an exit status of the result; an error is said in one line.
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -31,14 +31,7 @@ pub async fn serve(endpoint: &str, handler: impl Handler) -> Result {
 /// ```
 #[cfg(feature = "run")]
 pub fn run(main: impl Future<Output = Result>) -> ExitCode {
-    use tracing_subscriber::EnvFilter;
-
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // A program that set up its own log keeps it.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init();
+    crate::log::init(None, None);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

@@ -6,11 +6,12 @@ use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
     Address, Allowance, Bound, ConnectionId, ConnectionInfo, Handler, Layer, Limits, ListenError,
-    Metrics, Result, Schemes, ServerEndpoint,
+    Listener, Metrics, Result, Schemes, ServerEndpoint,
     accept::{Accepting, Service},
     endpoint::quote,
     jumps::proxy::Headers,
     registry::{Registry, Stage},
+    shards::{self, Shard},
 };
 
 /// How a server that ends by a signal drains: announce, then wait.
@@ -36,8 +37,11 @@ impl ServerEndpoint {
         options: impl Into<ServerOptions>,
     ) -> Result<Server, ListenError> {
         let options = options.into();
-        let bound = options.schemes.listen(self).await?;
-        options.serve(self, bound, handler)
+        let (bound, shards) = match options.shards {
+            0 => (options.schemes.listen(self).await?, Vec::new()),
+            count => shards::listen(self, &options.schemes, count).await?,
+        };
+        options.serve(self, bound, shards, handler)
     }
 }
 
@@ -64,6 +68,16 @@ pub struct ServerOptions {
     pub allowance: Option<Allowance>,
     /// Where it is measured. Default nowhere.
     pub metrics: Option<Metrics>,
+    /// Serve on so many threads, each with a socket of its own on the same port
+    /// (SO_REUSEPORT) and a runtime of its own: `tcp:` and `tls:` on systems
+    /// that spread connections over such sockets, as Linux does. A processor's
+    /// number of threads is what one would take. Default 0: on the runtime that
+    /// calls `listen`.
+    ///
+    /// What a shard's connections spawn runs on the shard. Another program of
+    /// the same user that asks for it can have a part of the port: what is
+    /// listened on twice by mistake is not noticed.
+    pub shards: usize,
 }
 
 impl Default for ServerOptions {
@@ -83,6 +97,7 @@ impl From<Limits> for ServerOptions {
             service: "server".into(),
             allowance: None,
             metrics: None,
+            shards: 0,
         }
     }
 }
@@ -112,6 +127,7 @@ impl ServerOptions {
         self,
         endpoint: &ServerEndpoint,
         bound: Bound,
+        shards: Vec<(Shard, Option<Box<dyn Listener>>)>,
         handler: impl Handler,
     ) -> Result<Server, ListenError> {
         let mut layers = bound.layers;
@@ -135,15 +151,33 @@ impl ServerOptions {
         if let Some(metrics) = &self.metrics {
             metrics.watch(local_endpoint.clone(), &registry);
         }
-        let (stop, stopped) = oneshot::channel();
         let service = Arc::new(Service { handler, layers });
-        let accepting = Accepting::new(bound.listener, registry.clone(), service, headers);
+        let accept = |listener, shard: Option<&Shard>| {
+            let (stop, stopped) = oneshot::channel();
+            let accepting =
+                Accepting::new(listener, registry.clone(), service.clone(), headers.clone());
+            let accepting = accepting.run(stopped);
+            AcceptLoop {
+                stop: Some(stop),
+                task: match shard {
+                    Some(shard) => shard.runtime.spawn(accepting),
+                    None => tokio::spawn(accepting),
+                },
+            }
+        };
+        let first = shards.first().map(|(shard, _)| shard);
+        let mut accepting = vec![accept(bound.listener, first)];
+        let mut threads = Vec::new();
+        for (shard, listener) in shards {
+            accepting.extend(listener.map(|listener| accept(listener, Some(&shard))));
+            threads.push(shard);
+        }
         Ok(Server {
             local_endpoint,
             local,
             registry,
-            stop: Some(stop),
-            accepting: tokio::spawn(accepting.run(stopped)),
+            accepting,
+            shards: threads,
             #[cfg(feature = "tls")]
             tls,
         })
@@ -189,10 +223,17 @@ pub struct Server {
     local_endpoint: String,
     local: Address,
     registry: Arc<Registry>,
-    stop: Option<oneshot::Sender<()>>,
-    accepting: JoinHandle<()>,
+    accepting: Vec<AcceptLoop>,
+    /// Threads of its own, if it is sharded. They end with it.
+    shards: Vec<Shard>,
     #[cfg(feature = "tls")]
     tls: Option<crate::tls::TlsServer>,
+}
+
+/// The accept loop of one socket.
+struct AcceptLoop {
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
 }
 
 /// What a drain had to leave.
@@ -306,23 +347,33 @@ impl Server {
     /// Waits until no connection will come any more and none is open.
     pub async fn until_exhausted(&mut self) {
         // An accept loop that panicked will accept no more either.
-        let _ = (&mut self.accepting).await;
+        self.until_none_accepts().await;
         self.registry.until(|open| open == 0).await;
     }
 
     async fn stop_accepting(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
+        // All at the same time: the kernel spreads what comes over those that
+        // are left.
+        for accepting in &mut self.accepting {
+            if let Some(stop) = accepting.stop.take() {
+                let _ = stop.send(());
+            }
         }
-        if !self.accepting.is_finished() {
-            let _ = (&mut self.accepting).await;
+        self.until_none_accepts().await;
+    }
+
+    async fn until_none_accepts(&mut self) {
+        for accepting in &mut self.accepting {
+            if !accepting.task.is_finished() {
+                let _ = (&mut accepting.task).await;
+            }
         }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.accepting.iter().for_each(|a| a.task.abort());
         self.registry.close();
     }
 }
@@ -332,6 +383,7 @@ impl fmt::Debug for Server {
         f.debug_struct("Server")
             .field("endpoint", &self.local_endpoint())
             .field("connections", &self.registry.len())
+            .field("shards", &self.shards.len())
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! What a server has counted: sums of whole connections, taken when they begin
 //! and end, so that a message costs nothing.
 
-use std::{io, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use crate::{Closed, Deadline, Error, ProxyHeaderError};
 
@@ -43,24 +43,10 @@ reasons! {
         Reset = "reset",
         Truncated = "truncated",
         Idle = "idle",
-        CloseTimedOut = "close-timeout",
+        CloseTimedOut = "close_timeout",
         Handshake = "handshake",
         Exit = "exit",
         Declined = "declined",
-        Failed = "failed",
-    }
-}
-
-reasons! {
-    /// How the handshake of a listener's layers went.
-    Handshake {
-        Ok = "ok",
-        TimedOut = "timeout",
-        Draining = "draining",
-        /// The peer went away.
-        Gone = "gone",
-        /// The peer said something that is not the protocol, or does not suit us.
-        Invalid = "invalid",
         Failed = "failed",
     }
 }
@@ -136,30 +122,61 @@ impl End {
     }
 }
 
+/// How the handshake of a listener's layers went, as a metric's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Handshake(&'static str);
+
 impl Handshake {
+    pub(crate) const OK: Self = Self("ok");
+    pub(crate) const DRAINING: Self = Self("draining");
+    pub(crate) const TIMED_OUT: Self = Self("timed_out");
+    const DISCONNECTED: Self = Self("disconnected");
+    const PROXY_HEADER: Self = Self("proxy_header");
+    const OTHER: Self = Self("other");
+
+    /// All labels there are.
+    pub(crate) fn labels() -> impl Iterator<Item = &'static str> {
+        let own = [
+            Self::OK,
+            Self::DRAINING,
+            Self::TIMED_OUT,
+            Self::DISCONNECTED,
+            Self::PROXY_HEADER,
+            Self::OTHER,
+        ];
+        let own = own.map(|own| own.0);
+        #[cfg(feature = "tls")]
+        let tls = crate::tls::HandshakeFailure::ALL.map(|why| why.as_str());
+        #[cfg(not(feature = "tls"))]
+        let tls: [&'static str; 0] = [];
+        let more = tls.into_iter().filter(move |label| !own.contains(label));
+        own.into_iter().chain(more)
+    }
+
     /// Why a handshake failed that failed with this.
     pub(crate) fn of_error(error: &Error) -> Self {
         let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&**error);
         while let Some(error) = next {
             if error.is::<ProxyHeaderError>() {
-                return Self::Invalid;
+                return Self::PROXY_HEADER;
+            }
+            #[cfg(feature = "tls")]
+            if let Some(why) = crate::tls::HandshakeFailure::of(error) {
+                return Self(why.as_str());
             }
             if let Some(error) = error.downcast_ref::<io::Error>() {
                 match error.kind() {
-                    io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-                        return Self::Invalid;
-                    }
-                    io::ErrorKind::TimedOut => return Self::TimedOut,
+                    io::ErrorKind::TimedOut => return Self::TIMED_OUT,
                     io::ErrorKind::ConnectionReset
                     | io::ErrorKind::ConnectionAborted
                     | io::ErrorKind::BrokenPipe
-                    | io::ErrorKind::UnexpectedEof => return Self::Gone,
+                    | io::ErrorKind::UnexpectedEof => return Self::DISCONNECTED,
                     _ => {}
                 }
             }
             next = error.source();
         }
-        Self::Failed
+        Self::OTHER
     }
 }
 
@@ -169,7 +186,7 @@ pub(crate) struct Totals {
     pub(crate) accepted: u64,
     pub(crate) refused: [u64; Refusal::LABELS.len()],
     pub(crate) closed: [u64; End::LABELS.len()],
-    pub(crate) handshakes: [u64; Handshake::LABELS.len()],
+    pub(crate) handshakes: BTreeMap<&'static str, u64>,
     pub(crate) accept_errors: [u64; AcceptError::LABELS.len()],
     pub(crate) read: u64,
     pub(crate) written: u64,
@@ -185,6 +202,10 @@ pub(crate) const DURATIONS: [f64; 9] =
     [0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 21600.0, 86400.0];
 
 impl Totals {
+    pub(crate) fn handshake(&mut self, how: Handshake) {
+        *self.handshakes.entry(how.0).or_default() += 1;
+    }
+
     /// A connection left.
     pub(crate) fn end(&mut self, read: u64, written: u64, lasted: Duration) {
         self.read += read;
@@ -204,7 +225,9 @@ impl Totals {
         self.accepted += other.accepted;
         each(&mut self.refused, &other.refused);
         each(&mut self.closed, &other.closed);
-        each(&mut self.handshakes, &other.handshakes);
+        for (label, count) in &other.handshakes {
+            *self.handshakes.entry(label).or_default() += count;
+        }
         each(&mut self.accept_errors, &other.accept_errors);
         self.read += other.read;
         self.written += other.written;
@@ -231,10 +254,19 @@ mod tests {
         let reset = io::Error::from(io::ErrorKind::BrokenPipe);
         assert_eq!(End::of_error(&reset.into()), End::Reset);
         assert_eq!(End::of_error(&"whatever".into()), End::Failed);
-        let garbage = io::Error::new(io::ErrorKind::InvalidData, "not TLS");
-        assert_eq!(Handshake::of_error(&garbage.into()), Handshake::Invalid);
+        let garbage = io::Error::new(io::ErrorKind::InvalidData, "nonsense");
+        assert_eq!(Handshake::of_error(&garbage.into()), Handshake::OTHER);
         let gone = io::Error::from(io::ErrorKind::UnexpectedEof);
-        assert_eq!(Handshake::of_error(&gone.into()), Handshake::Gone);
+        let gone = Handshake::of_error(&gone.into());
+        assert_eq!(gone, Handshake::DISCONNECTED);
+        assert!(Handshake::labels().any(|label| label == gone.0));
+    }
+
+    #[test]
+    fn labels_are_there_once() {
+        let labels: Vec<_> = Handshake::labels().collect();
+        let once: std::collections::BTreeSet<_> = labels.iter().collect();
+        assert_eq!(once.len(), labels.len(), "{labels:?}");
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! The options that every server takes, and what follows from them.
 
-use std::{env, io, io::IsTerminal, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
-use ropewalk_core::{Limits, tls::TlsServer};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
+use ropewalk_core::{Limits, log, tls::TlsServer};
 
 use crate::failure::Failure;
 
@@ -21,7 +19,7 @@ pub(crate) struct Common {
     #[arg(long, value_name = "LEVEL")]
     log: Option<Level>,
 
-    /// How to log [default: text on a terminal, json elsewhere]
+    /// How to log [default: as ROPEWALK_LOG_FORMAT says, or text on a terminal and json elsewhere]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<Format>,
 
@@ -90,33 +88,18 @@ impl Common {
 
     /// Sets up the log, on standard error.
     pub(crate) fn start_log(&self) {
-        let terminal = io::stderr().is_terminal();
-        let filter = match self.log {
-            Some(level) => EnvFilter::new(match level {
-                Level::Error => "error",
-                Level::Warn => "warn",
-                Level::Info => "info",
-                Level::Debug => "debug",
-                Level::Trace => "trace",
-            }),
-            None => EnvFilter::builder()
-                .with_default_directive(LevelFilter::INFO.into())
-                .from_env_lossy(),
-        };
-        let format = self.log_format.unwrap_or(match terminal {
-            true => Format::Text,
-            false => Format::Json,
+        let filter = self.log.map(|level| match level {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+            Level::Trace => "trace",
         });
-        let colour = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let log = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(io::stderr)
-            .with_ansi(colour);
-        // It fails only where a log is set up already, and then there is one.
-        let _ = match format {
-            Format::Text => log.try_init(),
-            Format::Json => log.json().try_init(),
-        };
+        let format = self.log_format.map(|format| match format {
+            Format::Text => log::Format::Text,
+            Format::Json => log::Format::Json,
+        });
+        log::init(filter, format);
     }
 }
 

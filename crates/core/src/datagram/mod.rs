@@ -20,6 +20,7 @@ pub(crate) use memory::Mailboxes;
 pub use server::{DatagramCounts, DatagramOptions, DatagramServer};
 pub use socket::{DatagramOption, DatagramSocket, MulticastGroup, NoGroup, Undelivered};
 pub use transport::DatagramTransport;
+pub(crate) use transport::Totals;
 pub(crate) use udp::{connect as connect_udp, listen as listen_udp, passed as passed_udp};
 pub(crate) use unix::{connect as connect_unix, listen as listen_unix};
 

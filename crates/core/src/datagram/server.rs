@@ -14,7 +14,7 @@ use super::{
     transport::Totals,
 };
 use crate::{
-    Address, ClientEndpoint, Closed, ConnectError, Handle, ListenError, Result, Schemes,
+    Address, ClientEndpoint, Closed, ConnectError, Handle, ListenError, Metrics, Result, Schemes,
     ServerEndpoint, signals::Signals,
 };
 
@@ -38,6 +38,10 @@ pub struct DatagramOptions {
     pub deferred: usize,
     /// Messages that wait in the inbox. Default 64.
     pub inbox: usize,
+    /// What it is called in metrics. Default `server`.
+    pub service: Arc<str>,
+    /// Where a server is measured. Default nowhere.
+    pub metrics: Option<Metrics>,
 }
 
 impl Default for DatagramOptions {
@@ -48,6 +52,8 @@ impl Default for DatagramOptions {
             unsent: 1024 * 1024,
             deferred: 1024,
             inbox: 64,
+            service: "server".into(),
+            metrics: None,
         }
     }
 }
@@ -235,7 +241,12 @@ impl ServerEndpoint {
             "systemd" => "udp",
             scheme => scheme,
         };
-        Ok(DatagramServer::start(scheme, protocol, socket, options))
+        let measured = options.metrics.clone().zip(Some(options.service.clone()));
+        let server = DatagramServer::start(scheme, protocol, socket, options);
+        if let Some((metrics, service)) = measured {
+            metrics.watch_datagrams(service, server.local_endpoint(), &server.totals);
+        }
+        Ok(server)
     }
 }
 

@@ -238,7 +238,7 @@ impl<P: DatagramProtocol> fmt::Debug for DatagramTransport<P> {
 
 /// What a socket has done, for all who ask.
 #[derive(Default)]
-pub(super) struct Totals {
+pub(crate) struct Totals {
     pub(super) received: Total,
     pub(super) received_bytes: Total,
     pub(super) sent: Total,
@@ -249,7 +249,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub(super) fn counts(&self) -> DatagramCounts {
+    pub(crate) fn counts(&self) -> DatagramCounts {
         DatagramCounts {
             received: self.received.get(),
             received_bytes: self.received_bytes.get(),

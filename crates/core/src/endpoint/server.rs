@@ -114,6 +114,24 @@ impl ServerEndpoint {
     }
 }
 
+impl ServerEndpoint {
+    pub(crate) fn tcp(tcp: TcpListen) -> Self {
+        Self {
+            spec: ServerSpec::Tcp(tcp),
+        }
+    }
+
+    /// Its TCP socket, if it listens on one.
+    pub(crate) fn tcp_mut(&mut self) -> Option<&mut TcpListen> {
+        match &mut self.spec {
+            ServerSpec::Tcp(tcp) => Some(tcp),
+            ServerSpec::Tls(tls) => Some(&mut tls.tcp),
+            ServerSpec::Haproxy(haproxy) => haproxy.inner.tcp_mut(),
+            _ => None,
+        }
+    }
+}
+
 impl FromStr for ServerEndpoint {
     type Err = ParseError;
 

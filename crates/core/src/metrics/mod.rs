@@ -15,11 +15,14 @@
 //! | `ropewalk_connections` | | open now |
 //! | `ropewalk_connections_accepted_total` | | admitted |
 //! | `ropewalk_connections_refused_total` | `reason`: peer, full, declined | turned away; those that a factory declined were admitted before |
-//! | `ropewalk_connections_closed_total` | `reason`: aborted, local, peer, reset, truncated, idle, close-timeout, handshake, exit, declined, failed | over, and why |
+//! | `ropewalk_connections_closed_total` | `reason`: aborted, local, peer, reset, truncated, idle, close_timeout, handshake, exit, declined, failed | over, and why |
 //! | `ropewalk_connection_duration_seconds` | `le` | how long those lasted |
 //! | `ropewalk_received_bytes_total`, `ropewalk_sent_bytes_total` | | of all connections, the open ones too; inside TLS |
-//! | `ropewalk_handshakes_total` | `result`: ok, timeout, draining, gone, invalid, failed | TLS and whatever else a connection goes through first |
+//! | `ropewalk_handshakes_total` | `result`: ok, draining, timed_out, disconnected, proxy_header, other, and those of [`HandshakeFailure`](crate::tls::HandshakeFailure) | TLS and whatever else a connection goes through first |
 //! | `ropewalk_accept_errors_total` | `reason`: connection, system | accept failed: one connection was gone, or the system lacks something |
+//! | `ropewalk_datagrams_received_total`, `ropewalk_datagrams_sent_total` | | datagrams of `udp:` and its like |
+//! | `ropewalk_datagram_received_bytes_total`, `ropewalk_datagram_sent_bytes_total` | | their bytes |
+//! | `ropewalk_datagrams_lost_total` | `reason`: dropped, failed, truncated | not sent for lack of room; could not be sent; longer than is taken |
 //!
 //! On Linux `process_cpu_seconds_total`, `process_open_fds`,
 //! `process_max_fds`, `process_resident_memory_bytes`,
@@ -43,6 +46,8 @@ pub use value::{Counter, Gauge, Histogram};
 use value::{Family, Labels, Value};
 
 use crate::{
+    DatagramCounts,
+    datagram::Totals as DatagramTotals,
     registry::Registry,
     tally::{AcceptError, DURATIONS, End, Handshake, Refusal, Totals},
 };
@@ -70,19 +75,86 @@ pub struct Metrics(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    servers: BTreeMap<(Arc<str>, String), Series>,
+    servers: BTreeMap<Name, Series<Registry>>,
+    datagrams: BTreeMap<Name, Series<DatagramTotals>>,
     families: BTreeMap<&'static str, Family>,
 }
 
-/// The servers of one service and endpoint, one after the other or at once.
-#[derive(Default)]
-struct Series {
-    /// Of those that are gone.
-    base: Totals,
-    live: Vec<Arc<Registry>>,
+/// Service and endpoint.
+type Name = (Arc<str>, String);
+
+/// What counts, and what it has counted at one moment.
+trait Counting {
+    type Sums: Clone + Default;
+
+    fn sums(&self) -> Self::Sums;
+
+    fn add(sums: &mut Self::Sums, more: &Self::Sums);
 }
 
-impl Series {
+impl Counting for Registry {
+    /// Open connections, and the rest.
+    type Sums = (usize, Totals);
+
+    fn sums(&self) -> Self::Sums {
+        self.totals()
+    }
+
+    fn add(sums: &mut Self::Sums, more: &Self::Sums) {
+        sums.0 += more.0;
+        sums.1.add(&more.1);
+    }
+}
+
+impl Counting for DatagramTotals {
+    type Sums = DatagramCounts;
+
+    fn sums(&self) -> DatagramCounts {
+        self.counts()
+    }
+
+    fn add(sums: &mut DatagramCounts, more: &DatagramCounts) {
+        let DatagramCounts {
+            received,
+            received_bytes,
+            sent,
+            sent_bytes,
+            dropped,
+            failed,
+            truncated,
+        } = more;
+        sums.received += received;
+        sums.received_bytes += received_bytes;
+        sums.sent += sent;
+        sums.sent_bytes += sent_bytes;
+        sums.dropped += dropped;
+        sums.failed += failed;
+        sums.truncated += truncated;
+    }
+}
+
+/// The servers of one service and endpoint, one after the other or at once.
+struct Series<T: Counting> {
+    /// Of those that are gone.
+    base: T::Sums,
+    live: Vec<Arc<T>>,
+}
+
+impl<T: Counting> Default for Series<T> {
+    fn default() -> Self {
+        Self {
+            base: T::Sums::default(),
+            live: Vec::new(),
+        }
+    }
+}
+
+impl<T: Counting> Series<T> {
+    fn watch(&mut self, server: Arc<T>) {
+        self.fold();
+        self.live.push(server);
+    }
+
     /// Keeps of those that are gone what they counted.
     fn fold(&mut self) {
         self.live.retain(|server| {
@@ -91,22 +163,32 @@ impl Series {
             let gone = Arc::strong_count(server) == 1;
             if gone {
                 atomic::fence(atomic::Ordering::Acquire);
-                self.base.add(&server.totals().1);
+                T::add(&mut self.base, &server.sums());
             }
             !gone
         });
     }
 
-    fn sum(&mut self) -> (usize, Totals) {
+    fn sums(&mut self) -> T::Sums {
         self.fold();
-        let mut sum = (0, self.base.clone());
+        let mut sums = self.base.clone();
         for server in &self.live {
-            let (open, totals) = server.totals();
-            sum.0 += open;
-            sum.1.add(&totals);
+            T::add(&mut sums, &server.sums());
         }
-        sum
+        sums
     }
+}
+
+/// The sums of each service and endpoint.
+fn shown<T: Counting>(all: &mut BTreeMap<Name, Series<T>>) -> Vec<Shown<T::Sums>> {
+    let each = all.iter_mut().map(|((service, endpoint), series)| Shown {
+        labels: [
+            ("service", service.to_string()),
+            ("endpoint", endpoint.clone()),
+        ],
+        sums: series.sums(),
+    });
+    each.collect()
 }
 
 impl Metrics {
@@ -212,23 +294,13 @@ impl Metrics {
     pub fn render(&self, exposition: Exposition) -> String {
         let mut page = Page::new(exposition);
         let mut state = self.lock();
-        let servers: Vec<_> = state
-            .servers
-            .iter_mut()
-            .map(|((service, endpoint), series)| {
-                let (open, totals) = series.sum();
-                Shown {
-                    labels: [
-                        ("service", service.to_string()),
-                        ("endpoint", endpoint.clone()),
-                    ],
-                    open,
-                    totals,
-                }
-            })
-            .collect();
+        let servers = shown(&mut state.servers);
         if !servers.is_empty() {
             write_servers(&mut page, &servers);
+        }
+        let datagrams = shown(&mut state.datagrams);
+        if !datagrams.is_empty() {
+            write_datagrams(&mut page, &datagrams);
         }
         for (name, family) in &state.families {
             family.write(&mut page, name);
@@ -241,11 +313,21 @@ impl Metrics {
 
     /// Shows a server from now on.
     pub(crate) fn watch(&self, endpoint: String, server: &Arc<Registry>) {
-        let mut state = self.lock();
         let name = (server.service.clone(), endpoint);
-        let series = state.servers.entry(name).or_default();
-        series.fold();
-        series.live.push(server.clone());
+        let mut state = self.lock();
+        state.servers.entry(name).or_default().watch(server.clone());
+    }
+
+    /// Shows a datagram server from now on.
+    pub(crate) fn watch_datagrams(
+        &self,
+        service: Arc<str>,
+        endpoint: String,
+        totals: &Arc<DatagramTotals>,
+    ) {
+        let mut state = self.lock();
+        let series = state.datagrams.entry((service, endpoint)).or_default();
+        series.watch(totals.clone());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -264,13 +346,12 @@ impl fmt::Debug for Metrics {
 }
 
 /// One service and endpoint, at one moment.
-struct Shown {
+struct Shown<T> {
     labels: [(&'static str, String); 2],
-    open: usize,
-    totals: Totals,
+    sums: T,
 }
 
-impl Shown {
+impl<T> Shown<T> {
     fn with<'a>(&'a self, more: Option<(&'a str, &'a str)>) -> Vec<(&'a str, &'a str)> {
         let own = self.labels.iter().map(|(name, value)| (*name, &**value));
         own.chain(more).collect()
@@ -278,93 +359,140 @@ impl Shown {
 }
 
 /// A family of counters: its name, its help, and where its value is.
-type Sum = (&'static str, &'static str, fn(&Totals) -> u64);
+type Sum<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-/// One whose values are told apart by a label, and the label's values.
-type SumBy = (
+/// One whose values are told apart by a label, and those of the label with
+/// their values.
+type SumBy<T> = (
     &'static str,
     &'static str,
     &'static str,
-    &'static [&'static str],
-    fn(&Totals) -> &[u64],
+    fn(&T) -> Vec<(&'static str, u64)>,
 );
 
-fn write_servers(page: &mut Page, servers: &[Shown]) {
-    page.family(Kind::Gauge, "ropewalk_connections", "Connections open now.");
-    for server in servers {
-        page.sample("ropewalk_connections", "", &server.with(None), server.open);
-    }
-    let counters: [Sum; 3] = [
-        (
-            "ropewalk_connections_accepted",
-            "Connections admitted.",
-            |totals| totals.accepted,
-        ),
-        (
-            "ropewalk_received_bytes",
-            "Bytes read from peers.",
-            |totals| totals.read,
-        ),
-        ("ropewalk_sent_bytes", "Bytes written to peers.", |totals| {
-            totals.written
-        }),
-    ];
-    for (name, help, value) in counters {
+fn write_counters<T>(page: &mut Page, all: &[Shown<T>], sums: &[Sum<T>], sums_by: &[SumBy<T>]) {
+    for (name, help, value) in sums {
         page.family(Kind::Counter, name, help);
-        for server in servers {
-            page.sample(name, "_total", &server.with(None), value(&server.totals));
+        for shown in all {
+            page.sample(name, "_total", &shown.with(None), value(&shown.sums));
         }
     }
-    let by_reason: [SumBy; 4] = [
-        (
-            "ropewalk_connections_refused",
-            "Connections turned away.",
-            "reason",
-            Refusal::LABELS,
-            |totals| &totals.refused,
-        ),
-        (
-            "ropewalk_connections_closed",
-            "Connections that are over.",
-            "reason",
-            End::LABELS,
-            |totals| &totals.closed,
-        ),
-        (
-            "ropewalk_handshakes",
-            "Handshakes before a connection was served.",
-            "result",
-            Handshake::LABELS,
-            |totals| &totals.handshakes,
-        ),
-        (
-            "ropewalk_accept_errors",
-            "Times that accept failed.",
-            "reason",
-            AcceptError::LABELS,
-            |totals| &totals.accept_errors,
-        ),
-    ];
-    for (name, help, label, reasons, values) in by_reason {
+    for (name, help, label, values) in sums_by {
         page.family(Kind::Counter, name, help);
-        for server in servers {
-            for (reason, value) in reasons.iter().zip(values(&server.totals)) {
-                let labels = server.with(Some((label, reason)));
-                page.sample(name, "_total", &labels, *value);
+        for shown in all {
+            for (reason, value) in values(&shown.sums) {
+                let labels = shown.with(Some((label, reason)));
+                page.sample(name, "_total", &labels, value);
             }
         }
     }
+}
+
+fn write_servers(page: &mut Page, servers: &[Shown<(usize, Totals)>]) {
+    fn by(labels: &[&'static str], values: &[u64]) -> Vec<(&'static str, u64)> {
+        labels.iter().copied().zip(values.iter().copied()).collect()
+    }
+    let name = "ropewalk_connections";
+    page.family(Kind::Gauge, name, "Connections open now.");
+    for server in servers {
+        page.sample(name, "", &server.with(None), server.sums.0);
+    }
+    write_counters(
+        page,
+        servers,
+        &[
+            (
+                "ropewalk_connections_accepted",
+                "Connections admitted.",
+                |(_, totals)| totals.accepted,
+            ),
+            (
+                "ropewalk_received_bytes",
+                "Bytes read from peers.",
+                |(_, totals)| totals.read,
+            ),
+            (
+                "ropewalk_sent_bytes",
+                "Bytes written to peers.",
+                |(_, totals)| totals.written,
+            ),
+        ],
+        &[
+            (
+                "ropewalk_connections_refused",
+                "Connections turned away.",
+                "reason",
+                |(_, totals)| by(Refusal::LABELS, &totals.refused),
+            ),
+            (
+                "ropewalk_connections_closed",
+                "Connections that are over.",
+                "reason",
+                |(_, totals)| by(End::LABELS, &totals.closed),
+            ),
+            (
+                "ropewalk_handshakes",
+                "Handshakes before a connection was served.",
+                "result",
+                |(_, totals)| {
+                    let count = |label| totals.handshakes.get(label).copied().unwrap_or(0);
+                    let labels = Handshake::labels();
+                    labels.map(|label| (label, count(label))).collect()
+                },
+            ),
+            (
+                "ropewalk_accept_errors",
+                "Times that accept failed.",
+                "reason",
+                |(_, totals)| by(AcceptError::LABELS, &totals.accept_errors),
+            ),
+        ],
+    );
     let name = "ropewalk_connection_duration_seconds";
     let help = "How long connections lasted that are over.";
     page.family(Kind::Histogram, name, help);
     for server in servers {
-        let (buckets, sum) = (&server.totals.durations, server.totals.lasted);
-        page.histogram(
-            name,
-            &server.with(None),
-            &DURATIONS,
-            buckets,
-            sum.as_secs_f64(),
-        );
+        let totals = &server.sums.1;
+        let (buckets, sum) = (&totals.durations, totals.lasted.as_secs_f64());
+        page.histogram(name, &server.with(None), &DURATIONS, buckets, sum);
     }
+}
+
+fn write_datagrams(page: &mut Page, servers: &[Shown<DatagramCounts>]) {
+    write_counters(
+        page,
+        servers,
+        &[
+            (
+                "ropewalk_datagrams_received",
+                "Datagrams received.",
+                |counts| counts.received,
+            ),
+            ("ropewalk_datagrams_sent", "Datagrams sent.", |counts| {
+                counts.sent
+            }),
+            (
+                "ropewalk_datagram_received_bytes",
+                "Bytes of datagrams received.",
+                |counts| counts.received_bytes,
+            ),
+            (
+                "ropewalk_datagram_sent_bytes",
+                "Bytes of datagrams sent.",
+                |counts| counts.sent_bytes,
+            ),
+        ],
+        &[(
+            "ropewalk_datagrams_lost",
+            "Datagrams that were not sent, or not taken.",
+            "reason",
+            |counts| {
+                vec![
+                    ("dropped", counts.dropped),
+                    ("failed", counts.failed),
+                    ("truncated", counts.truncated),
+                ]
+            },
+        )],
+    );
 }

@@ -4,7 +4,10 @@
 
 #[path = "../common/log.rs"]
 mod log;
+#[cfg(feature = "run")]
+mod logs;
 mod metrics;
+mod shards;
 mod shared;
 mod throttle;
 mod traffic;

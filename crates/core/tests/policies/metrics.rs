@@ -228,7 +228,7 @@ fn handshakes_are_counted() {
             let labels = with("result", how);
             value(&metrics, &format!("ropewalk_handshakes_total{labels}"))
         };
-        assert_eq!((result("ok"), result("timeout")), (1.0, 1.0));
+        assert_eq!((result("ok"), result("timed_out")), (1.0, 1.0));
         let labels = with("reason", "handshake");
         let closed = format!("ropewalk_connections_closed_total{labels}");
         assert_eq!(value(&metrics, &closed), 1.0);
@@ -280,4 +280,67 @@ fn counts_of_a_program_of_its_own() {
     assert!(page.ends_with("# EOF\n"), "{page}");
     let wrong = std::panic::catch_unwind(|| metrics.gauge("mails", "", &[]));
     assert!(wrong.is_err(), "it is a counter");
+}
+
+#[test]
+fn datagrams_are_counted() {
+    use ropewalk_core::{
+        ClientEndpoint, DatagramOptions, DatagramProtocol, DatagramTransport, Datagrams, Result,
+        ServerEndpoint,
+    };
+    use tokio::sync::mpsc;
+
+    /// Echoes, or says what came.
+    struct Ends(Option<mpsc::UnboundedSender<usize>>);
+    impl DatagramProtocol for Ends {
+        type Message = ();
+        type Timer = ();
+        fn started(&mut self, t: &mut DatagramTransport<Self>) -> Result {
+            if self.0.is_some() {
+                t.send_to_peer("hello");
+            }
+            Ok(())
+        }
+        fn received(&mut self, t: &mut DatagramTransport<Self>, batch: &Datagrams) -> Result {
+            for (data, from) in batch {
+                match &self.0 {
+                    Some(heard) => heard.send(data.len())?,
+                    None => t.send(data, from),
+                }
+            }
+            Ok(())
+        }
+    }
+
+    testing::run(async {
+        let metrics = Metrics::new();
+        let schemes = Schemes::new();
+        let mut options = DatagramOptions::from(schemes.clone());
+        options.metrics = Some(metrics.clone());
+        options.service = "dns".into();
+        let endpoint: ServerEndpoint = "mem:dns".parse().unwrap();
+        let server = endpoint
+            .listen_datagrams_with(Ends(None), options)
+            .await
+            .unwrap();
+        let (heard, mut hears) = mpsc::unbounded_channel();
+        let to: ClientEndpoint = "mem:dns".parse().unwrap();
+        let client = to
+            .start_datagrams_with(Ends(Some(heard)), schemes)
+            .await
+            .unwrap();
+        assert_eq!(hears.recv().await, Some(5));
+        let labels = r#"{service="dns",endpoint="mem:dns"}"#;
+        let get = |name: &str| value(&metrics, &format!("ropewalk_{name}_total{labels}"));
+        for _ in 0..2 {
+            assert_eq!(get("datagrams_received"), 1.0);
+            assert_eq!(get("datagram_sent_bytes"), 5.0);
+            let reason = r#"{service="dns",endpoint="mem:dns",reason="dropped"}"#;
+            let lost = value(&metrics, &format!("ropewalk_datagrams_lost_total{reason}"));
+            assert_eq!(lost, 0.0);
+        }
+        server.drain(Duration::from_secs(1)).await;
+        client.drain(Duration::from_secs(1)).await;
+        assert_eq!(get("datagrams_received"), 1.0, "also when it has gone");
+    });
 }
