@@ -36,8 +36,8 @@ pub struct BackoffOptions {
     /// After this time without a failure all is forgotten. Default 15 minutes.
     pub forget: Duration,
     /// Accounts and peers remembered, of each. At the limit those go that were
-    /// not seen for longest. Default 65,536, some 8 MB when full, however long
-    /// the names are.
+    /// not seen for longest. Default 65,536, some 15 MB in all when full, however
+    /// long the names are.
     pub remembered: usize,
     /// Whether loopback peers are exempt, since a proxy on the same host speaks
     /// for everybody. Default true.

@@ -11,6 +11,8 @@ mod limits;
 mod postgres;
 #[path = "checkers/programs.rs"]
 mod programs;
+#[path = "checkers/spec.rs"]
+mod spec;
 
 use std::{
     fs,

@@ -5,6 +5,7 @@ mod file;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod spec;
 mod users;
 
 pub use edit::{EditError, NewHash, UsersEditor};
@@ -12,4 +13,5 @@ pub use file::{BadLine, UsersError};
 pub use memory::{AllowAnonymous, Memory};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresError, PostgresOptions, PostgresUsers};
+pub use spec::{CheckerError, checker};
 pub use users::{UsersFile, UsersOptions};

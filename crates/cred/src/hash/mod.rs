@@ -228,7 +228,9 @@ pub struct HashError {
 impl HashError {
     fn new(found: &str, expected: &'static str) -> Self {
         // A scheme may be anything that somebody typed, a password say.
-        let found = if found.len() <= 40 {
+        let found = if found.contains(char::is_control) {
+            "a scheme with control characters".to_owned()
+        } else if found.len() <= 40 {
             found.to_owned()
         } else {
             "a long value".to_owned()
