@@ -85,16 +85,14 @@ impl Connection {
     /// look at this second, as `select!` with `biased` does.
     pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
         let entry = self.live.entry.clone();
-        let stage = self.live.registry.as_ref().map(|r| r.stage.subscribe());
+        let registry = self.live.registry.clone();
         async move {
-            let Some(mut stage) = stage else {
+            let Some(registry) = registry else {
                 return std::future::pending().await;
             };
-            let asked = |stage: &Stage| *stage == Stage::Stopped || entry.is_asked_to_drain();
+            let asked = |stage| stage == Stage::Stopped || entry.is_asked_to_drain();
             // A server that is gone without a drain asks for nothing.
-            if stage.wait_for(asked).await.is_err() {
-                return std::future::pending().await;
-            }
+            registry.until_stage(asked).await;
             if entry.read() == 0 {
                 let young = Limits::YOUNG.saturating_sub(clock() - entry.since);
                 sleep(young).await;

@@ -14,10 +14,7 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
-use tokio::{
-    sync::{Notify, watch},
-    task::AbortHandle,
-};
+use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
     Address, Allowance, Closed, Counts, Limits, Peer, Result,
@@ -254,7 +251,10 @@ pub(crate) struct Registry {
     open: Mutex<Open>,
     /// Told when a connection ends.
     ended: Notify,
-    pub(crate) stage: watch::Sender<Stage>,
+    stage: Mutex<Stage>,
+    /// Told when the stage moves; not a `watch`, which wakes who waits in an
+    /// order of chance.
+    moved: Notify,
 }
 
 #[derive(Default)]
@@ -293,7 +293,8 @@ impl Registry {
             shared,
             open: Mutex::default(),
             ended: Notify::new(),
-            stage: watch::Sender::new(Stage::Serving),
+            stage: Mutex::new(Stage::Serving),
+            moved: Notify::new(),
         });
         if let Some(shared) = &registry.shared {
             shared.join(&registry);
@@ -446,13 +447,15 @@ impl Registry {
     }
 
     pub(crate) fn connections(&self) -> Vec<ConnectionInfo> {
-        let mut all: Vec<_> = self
-            .lock()
-            .entries
-            .values()
-            .map(|e| e.info(&self.service))
-            .collect();
-        all.sort_by_key(|c| c.id);
+        let entries = self.entries();
+        entries.iter().map(|e| e.info(&self.service)).collect()
+    }
+
+    /// The oldest first: what is done to all is done in the same order in
+    /// every run.
+    fn entries(&self) -> Vec<Arc<Entry>> {
+        let mut all: Vec<_> = self.lock().entries.values().cloned().collect();
+        all.sort_by_key(|e| e.id);
         all
     }
 
@@ -473,18 +476,31 @@ impl Registry {
 
     /// Aborts every connection; says how many there were.
     pub(crate) fn kill_all(&self) -> usize {
-        let entries: Vec<_> = self.lock().entries.values().cloned().collect();
+        let entries = self.entries();
         entries.iter().for_each(|e| e.kill());
         entries.len()
     }
 
     /// Moves the drain on, and tells the connections which that concerns.
     pub(crate) fn drain(&self, stage: Stage) {
-        let entries: Vec<_> = self.lock().entries.values().cloned().collect();
+        let entries = self.entries();
         entries.iter().for_each(|e| e.ask_to_drain());
         // Behind the marks on the entries, since handlers look at those when
         // the stage changes.
-        self.stage.send_replace(stage);
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+        self.moved.notify_waiters();
+    }
+
+    /// Waits until `enough` is true of how far the drain has come.
+    pub(crate) async fn until_stage(&self, enough: impl Fn(Stage) -> bool) {
+        loop {
+            let mut moved = std::pin::pin!(self.moved.notified());
+            moved.as_mut().enable();
+            if enough(*self.stage.lock().unwrap_or_else(PoisonError::into_inner)) {
+                return;
+            }
+            moved.await;
+        }
     }
 
     fn leave(&self, entry: &Entry) {
