@@ -150,6 +150,7 @@
 //! | `portforward.ProxyFactory` | [`relay`] |
 //! | `reactor.run()`, `task.react` | [`run`], [`serve`] |
 //! | `StringTransport`, `FakeDatagramTransport`, `task.Clock`, `iosim` | [`testing::Rig`], [`testing::DatagramRig`], [`testing::run`], [`testing::Pair`] |
+//! | `MemoryReactor`, `ConnectionCompleter.failOnce` | [`testing::sim`], a network whose faults come from a seed |
 //! | "reactor was unclean" | [`testing::run`] fails when something is left behind |
 //!
 //! # Features
@@ -162,6 +163,7 @@
 mod accept;
 mod address;
 mod allowance;
+mod ambient;
 mod buffer;
 mod client;
 mod connection;
@@ -208,6 +210,7 @@ pub use tokio_util::sync::CancellationToken;
 
 pub use address::{Address, Credentials, Peer};
 pub use allowance::Allowance;
+pub use ambient::{fill_random, random, wall_clock};
 pub use client::Client;
 pub use connection::Connection;
 pub use datagram::{

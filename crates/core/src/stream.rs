@@ -13,6 +13,8 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
+#[cfg(feature = "testing")]
+use crate::testing::sim::SimStream;
 use crate::{
     process::Child,
     wrapper::{Around, Wrapper},
@@ -31,6 +33,8 @@ enum Kind {
     Unix(UnixStream),
     Memory(DuplexStream),
     Child(Box<Child>),
+    #[cfg(feature = "testing")]
+    Simulated(SimStream),
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::TlsStream<Stream>>),
     Wrapped(Around),
@@ -68,6 +72,8 @@ impl Stream {
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => stream.get_ref().0.reset_on_drop(),
             Kind::Wrapped(stream) => stream.0.inner().reset_on_drop(),
+            #[cfg(feature = "testing")]
+            Kind::Simulated(stream) => stream.reset_on_drop(),
             _ => {}
         }
     }
@@ -119,6 +125,8 @@ impl fmt::Debug for Stream {
             Kind::Unix(_) => "Stream(unix)",
             Kind::Memory(_) => "Stream(mem)",
             Kind::Child(_) => "Stream(exec)",
+            #[cfg(feature = "testing")]
+            Kind::Simulated(_) => "Stream(sim)",
             #[cfg(feature = "tls")]
             Kind::Tls(_) => "Stream(tls)",
             Kind::Wrapped(stream) => return write!(f, "Wrapped({:?})", stream.0.inner()),
@@ -148,6 +156,9 @@ from!(
 #[cfg(feature = "tls")]
 from!(tokio_rustls::TlsStream<Stream> => Tls);
 
+#[cfg(feature = "testing")]
+from!(SimStream => Simulated);
+
 macro_rules! each {
     ($self:ident, $s:ident => $e:expr) => {
         match &mut $self.get_mut().0 {
@@ -158,6 +169,8 @@ macro_rules! each {
                 let $s = &mut **$s;
                 $e
             }
+            #[cfg(feature = "testing")]
+            Kind::Simulated($s) => $e,
             #[cfg(feature = "tls")]
             Kind::Tls($s) => {
                 let $s = &mut **$s;
@@ -206,6 +219,8 @@ impl AsyncWrite for Stream {
             Kind::Unix(s) => s.is_write_vectored(),
             Kind::Memory(s) => s.is_write_vectored(),
             Kind::Child(s) => s.is_write_vectored(),
+            #[cfg(feature = "testing")]
+            Kind::Simulated(s) => s.is_write_vectored(),
             #[cfg(feature = "tls")]
             Kind::Tls(s) => s.is_write_vectored(),
             Kind::Wrapped(s) => s.is_write_vectored(),

@@ -169,3 +169,32 @@ fn process_pipe() {
         "strand\nrope\nhemp\nthe process ended: exit status: 0\n"
     );
 }
+
+#[test]
+fn partition() {
+    let run = |seed| {
+        let output = Example::command("partition").arg(seed).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = run("1");
+    let deliveries = told.matches("delivered").count();
+    assert_eq!(
+        (deliveries, told.matches("repaired").count()),
+        (4, 1),
+        "{told}"
+    );
+    assert!(told.contains("2: cannot connect to sim:server:1"), "{told}");
+    assert_eq!(told, run("1"));
+    assert_ne!(told, run("2"));
+}
+
+#[test]
+fn virtual_time() {
+    let output = Example::command("virtual_time").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "\"hellobye\\r\\n\" after 1800s of virtual time\n"
+    );
+}

@@ -23,6 +23,8 @@ use std::{
     task::{Context, Poll},
 };
 
+#[cfg(feature = "testing")]
+pub(crate) use error::UnknownHost;
 pub use error::{ConnectError, ListenError, ProxyRefusal};
 pub use route::Route;
 pub(crate) use systemd::VARIABLES as SYSTEMD_VARIABLES;

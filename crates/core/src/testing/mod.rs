@@ -7,6 +7,8 @@
 //!   cuts the connection at any byte.
 //! - [`run`] runs an async test in virtual time and fails if it leaves a
 //!   connection or a task behind.
+//! - [`sim`] is a network of hosts with latency, losses and partitions, from a
+//!   seed that replays.
 //!
 //! ```
 //! # use ropewalk_core::{Input, Protocol, Result, Transport};
@@ -34,6 +36,7 @@ mod dialogue;
 pub(crate) mod leaks;
 mod pair;
 mod rig;
+pub mod sim;
 
 pub use datagram_rig::DatagramRig;
 pub use dialogue::{Dialogue, DialogueError};
