@@ -24,6 +24,13 @@ pub(crate) fn needs(test: &str) -> impl Iterator<Item = &str> {
         .filter_map(|module| module.strip_prefix("with_"))
 }
 
+/// Whether a test stands in a module of simulations.
+pub(crate) fn is_simulation(test: &str) -> bool {
+    let mut segments = test.rsplit("::");
+    segments.next();
+    segments.any(|module| module == "simulation")
+}
+
 /// All that any of these tests needs.
 pub(crate) fn all_needs<'a>(tests: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
     tests.into_iter().flat_map(needs).collect()
@@ -80,6 +87,15 @@ crates/core/src/lib.rs - (line 5): test
                 "crates/core/src/lib.rs - (line 5)",
             ]
         );
+    }
+
+    #[test]
+    fn simulations_stand_in_their_modules() {
+        assert!(is_simulation("simulation::relays"));
+        assert!(is_simulation("relay::simulation::deep::retries"));
+        for other in ["simulation", "relay::simulation", "resimulation::x", "x::y"] {
+            assert!(!is_simulation(other), "{other}");
+        }
     }
 
     #[test]

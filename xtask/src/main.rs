@@ -16,6 +16,7 @@ mod failure;
 mod fuzz;
 mod listing;
 mod programs;
+mod simulate;
 mod steps;
 mod stream;
 mod tally;
@@ -53,6 +54,8 @@ cargo xtask COMMAND
           `cargo package`. Goes on after a failure and sums up.
   deep    The heavy whole: tests with ROPEWALK_DEEP=1, features in pairs, packages built from their
           archives, a minute for each fuzz target.
+  simulate [--seeds N | --seeds A..B] [-p PACKAGE]... [FILTER]
+          The tests of modules named `simulation`, over 1,000 seeds each or as many as it says.
   bench NAME [ARGUMENT]...
           Describes the machine, then runs the benchmark NAME of ropewalk-NAME: `cargo xtask bench core`.
   fuzz [TARGET] [--seconds N]
@@ -66,6 +69,7 @@ enum Command {
     Test(test::Options),
     Check,
     Deep,
+    Simulate(simulate::Options),
     Bench {
         name: String,
         arguments: Vec<String>,
@@ -105,6 +109,7 @@ impl Command {
             },
             "check" => Self::Check,
             "deep" => Self::Deep,
+            "simulate" => Self::parse_simulate(&mut args)?,
             "bench" => match args.next()? {
                 Some(Value(name)) => Self::Bench {
                     name: name.string()?,
@@ -155,6 +160,25 @@ impl Command {
         Ok(Self::Test(options))
     }
 
+    fn parse_simulate(args: &mut lexopt::Parser) -> Result<Self> {
+        let mut options = simulate::Options::default();
+        loop {
+            match args.next()? {
+                None => break,
+                Some(Long("seeds")) => options.seeds = Some(args.value()?.string()?),
+                Some(Short('p') | Long("package")) => {
+                    options.packages.push(args.value()?.string()?)
+                }
+                Some(Short('h') | Long("help")) => return Ok(Self::Help),
+                Some(Value(filter)) if options.filter.is_none() => {
+                    options.filter = Some(filter.string()?);
+                }
+                Some(other) => return Err(other.unexpected().into()),
+            }
+        }
+        Ok(Self::Simulate(options))
+    }
+
     fn parse_fuzz(args: &mut lexopt::Parser) -> Result<Self> {
         let (mut target, mut seconds) = (None, fuzz::A_MINUTE.as_secs());
         loop {
@@ -184,6 +208,7 @@ impl Command {
             }
             Self::Check => check::run(),
             Self::Deep => deep::run(),
+            Self::Simulate(options) => simulate::run(&options),
             Self::Bench { name, arguments } => bench::run(&name, &arguments),
             Self::Fuzz { target, time } => fuzz::run(target.as_deref(), time),
         }
@@ -269,6 +294,24 @@ mod tests {
         };
         assert_eq!(parse("fuzz endpoint --seconds 5").unwrap(), one);
         assert!(parse("fuzz --seconds soon").is_err());
+    }
+
+    #[test]
+    fn simulate_takes_seeds_packages_and_a_filter() {
+        let options = simulate::Options {
+            seeds: Some("5..9".into()),
+            filter: Some("relay".into()),
+            packages: vec!["ropewalk-core".into()],
+        };
+        assert_eq!(
+            parse("simulate --seeds 5..9 relay -p ropewalk-core").unwrap(),
+            Command::Simulate(options)
+        );
+        assert_eq!(
+            parse("simulate").unwrap(),
+            Command::Simulate(simulate::Options::default())
+        );
+        assert!(parse("simulate one other").is_err());
     }
 
     #[test]

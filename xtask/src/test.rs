@@ -94,6 +94,32 @@ pub(crate) fn run(options: &Options) -> Result {
     Ok(tally.failed == 0)
 }
 
+/// Runs the tests that are `chosen` by their paths, with a variable in their environment; none if there
+/// are none.
+pub(crate) fn run_chosen(
+    options: &Options,
+    chosen: impl Fn(&str) -> bool,
+    (variable, value): (&str, &str),
+) -> Result<Option<Tally>> {
+    let all = list(options, &[])?;
+    let tests: Vec<_> = listing::tests(&all)
+        .into_iter()
+        .filter(|test| chosen(test))
+        .collect();
+    if tests.is_empty() {
+        return Ok(None);
+    }
+    let mut command = cargo_test(options);
+    command
+        .env(variable, value)
+        .args(["--tests", "--no-fail-fast", "--", "--exact"])
+        .args(tests);
+    let mut tally = Tally::default();
+    count(&mut command, options, &mut tally)?;
+    paragraph("failed:", &tally.failures);
+    Ok(Some(tally))
+}
+
 /// What would change the meaning of our own `--skip`, or of what we read.
 const RESERVED: &[&str] = &[
     "--exact",
