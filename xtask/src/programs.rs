@@ -32,12 +32,20 @@ const PROGRAMS: &[Program] = &[
     Program::new("curl", "curl", "curl"),
     Program::new("doveadm", "doveadm", "dovecot-core"),
     Program::new("gsasl", "gsasl", "gsasl"),
+    Program::new("haproxy", "haproxy", "haproxy"),
     Program::new("htpasswd", "htpasswd", "apache2-utils"),
+    Program::new("microsocks", "microsocks", "microsocks"),
     // The traditional netcat bears the same name, and has neither Unix sockets nor the same options.
     Program::new("nc", "nc", "netcat-openbsd").told_by(&["-h"], "OpenBSD"),
     Program::new("openssl", "openssl", "openssl"),
     Program::new("postgres", "postgres", "postgresql"),
     Program::new("socat", "socat", "socat"),
+    Program::new(
+        "systemd_socket_activate",
+        "systemd-socket-activate",
+        "systemd",
+    ),
+    Program::new("tinyproxy", "tinyproxy", "tinyproxy-bin"),
 ];
 
 /// The program of a module's name.

@@ -61,6 +61,15 @@ impl Stream {
         Self(std::mem::replace(&mut self.0, Kind::Gone))
     }
 
+    /// The socket, if it is one of TCP.
+    #[cfg(test)]
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match &self.0 {
+            Kind::Tcp(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
     /// Makes dropping the stream throw away what is unsent and tell the peer
     /// by a reset, where the transport has such a thing.
     pub(crate) fn reset_on_drop(&self) {

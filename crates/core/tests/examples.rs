@@ -198,3 +198,10 @@ fn virtual_time() {
         "\"hellobye\\r\\n\" after 1800s of virtual time\n"
     );
 }
+
+#[test]
+fn custom_scheme() {
+    let output = Example::command("custom_scheme").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(output.stdout, b"hello from service:greeter\n");
+}

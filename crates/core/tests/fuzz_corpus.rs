@@ -7,6 +7,8 @@ use std::path::Path;
 mod endpoint;
 #[path = "properties/framing.rs"]
 mod framing;
+#[path = "properties/proxy.rs"]
+mod proxy;
 
 #[test]
 fn endpoint() {
@@ -16,6 +18,11 @@ fn endpoint() {
 #[test]
 fn framing() {
     replay("framing", framing::check);
+}
+
+#[test]
+fn proxy() {
+    replay("proxy", proxy::check);
 }
 
 /// Calls the target's own check with each file of its corpus.

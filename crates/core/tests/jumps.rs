@@ -7,3 +7,9 @@ mod log;
 
 #[path = "jumps/haproxy.rs"]
 mod haproxy;
+#[path = "jumps/interop.rs"]
+mod interop;
+#[path = "jumps/proxies.rs"]
+mod proxies;
+#[path = "jumps/systemd.rs"]
+mod systemd;

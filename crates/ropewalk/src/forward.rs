@@ -1,6 +1,7 @@
 //! `ropewalk forward`: from any endpoint to any endpoint, with TLS on or off on the way; `stdio:`
 //! makes it a netcat.
 
+use std::borrow::Cow;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering::Relaxed},
@@ -31,7 +32,8 @@ pub(crate) struct Forward {
     listen: Vec<ServerEndpoint>,
 
     /// Where to: tcp:HOST:PORT, tls:HOST:PORT, unix:PATH, exec:COMMAND, fd:NUMBER; through a proxy
-    /// by socks5:HOST:PORT/ENDPOINT or http-connect:HOST:PORT/ENDPOINT
+    /// by socks5:HOST:PORT/ENDPOINT or http-connect:HOST:PORT/ENDPOINT, and with a PROXY header that
+    /// names the client by haproxy/ENDPOINT
     #[arg(long, value_name = "ENDPOINT")]
     to: ClientEndpoint,
 
@@ -88,13 +90,17 @@ impl Forward {
 pub(crate) struct Forwarder {
     to: Arc<ClientEndpoint>,
     options: Arc<ConnectOptions>,
+    /// Whether the target is told for whom each connection is.
+    sends_header: bool,
     /// Set when the target could not be connected to.
     unreachable: Arc<AtomicBool>,
 }
 
 impl Forwarder {
     pub(crate) fn new(to: ClientEndpoint, options: ConnectOptions) -> Self {
+        let mut way = std::iter::successors(Some(&to), |endpoint| endpoint.inner());
         Self {
+            sends_header: way.any(|endpoint| endpoint.scheme() == "haproxy"),
             to: Arc::new(to),
             options: Arc::new(options),
             unreachable: Arc::default(),
@@ -105,7 +111,12 @@ impl Forwarder {
 impl Handler for Forwarder {
     async fn serve(&self, conn: Connection) -> Served {
         let peer = conn.peer().clone();
-        let target = match self.to.connect_with(&self.options).await {
+        let mut options = Cow::Borrowed(&*self.options);
+        if self.sends_header {
+            let ends = (peer.address.clone(), conn.local().clone());
+            options.to_mut().on_behalf_of = Some(ends);
+        }
+        let target = match self.to.connect_with(&options).await {
             Ok(target) => target,
             Err(error) => {
                 self.unreachable.store(true, Relaxed);

@@ -90,3 +90,6 @@ pub(crate) struct Login {
     /// Not empty.
     pub(crate) password: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -244,3 +244,44 @@ async fn attempt(
     }
     Ok((socket.connect(address).await?, address))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ClientEndpoint, ServerEndpoint,
+        endpoint::{ClientSpec, ServerSpec},
+        testing,
+    };
+
+    #[test]
+    fn keep_alive_is_on_where_it_is_asked_for_and_delay_is_off() {
+        testing::run_in_real_time(async {
+            for (options, after) in [(":keepalive=77", Some(77)), ("", None)] {
+                let server: ServerEndpoint = format!("tcp:0{options}").parse().unwrap();
+                let ServerSpec::Tcp(server) = &server.spec else {
+                    panic!("tcp");
+                };
+                let listener = listen(server).unwrap();
+                let client = format!("tcp:{}{options}", listener.local);
+                let client: ClientEndpoint = client.parse().unwrap();
+                let ClientSpec::Tcp(client) = &client.spec else {
+                    panic!("tcp");
+                };
+                let (near, far) = tokio::join!(connect(client), listener.listener.accept());
+                let accepted = accepted(far.unwrap().0, listener.local).unwrap();
+                for end in [near.unwrap(), accepted] {
+                    let socket = end.stream.tcp().map(SockRef::from).unwrap();
+                    assert!(socket.tcp_nodelay().unwrap());
+                    assert_eq!(socket.keepalive().unwrap(), after.is_some());
+                    if let Some(after) = after {
+                        let time = socket.tcp_keepalive_time().unwrap();
+                        assert_eq!(time, Duration::from_secs(after));
+                        let interval = socket.tcp_keepalive_interval().unwrap();
+                        assert_eq!(interval, Duration::from_secs(60));
+                    }
+                }
+            }
+        });
+    }
+}

@@ -5,6 +5,7 @@
 //! - [`Dialogue`] is a transcript that is both test and document.
 //! - [`Pair`] joins a client and a server of ours, with any segment size, and
 //!   cuts the connection at any byte.
+//! - [`Opening`] reads what a jump begins with.
 //! - [`run`] runs an async test in virtual time and fails if it leaves a
 //!   connection or a task behind.
 //! - [`sim`] is a network of hosts with latency, losses and partitions, from a
@@ -34,6 +35,7 @@
 mod datagram_rig;
 mod dialogue;
 pub(crate) mod leaks;
+mod opening;
 mod pair;
 mod rig;
 pub mod sim;
@@ -41,5 +43,6 @@ pub mod sim;
 pub use datagram_rig::DatagramRig;
 pub use dialogue::{Dialogue, DialogueError};
 pub use leaks::{run, run_in_real_time};
+pub use opening::Opening;
 pub use pair::Pair;
 pub use rig::Rig;

@@ -46,6 +46,27 @@ fn half_closes_are_passed_on() {
 }
 
 #[test]
+fn the_target_hears_for_whom_a_connection_is() {
+    let (to, server) = serve_once(|mut stream| {
+        let mut all = String::new();
+        stream.read_to_string(&mut all).unwrap();
+        stream.write_all(all.as_bytes()).unwrap();
+    });
+    let forward = forward_to(&format!("haproxy:version=1/{to}"));
+    let listens = forward.address("forward", "tcp");
+    let mut client = connect(listens);
+    let (from, to) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut all = String::new();
+    client.read_to_string(&mut all).unwrap();
+    let (ips, ports) = ((from.ip(), to.ip()), (from.port(), to.port()));
+    let header = format!("PROXY TCP4 {} {} {} {}\r\n", ips.0, ips.1, ports.0, ports.1);
+    assert_eq!(all, header + "question");
+    server.join().unwrap();
+}
+
+#[test]
 fn an_answer_that_comes_before_all_is_read_arrives() {
     // As a server does that refuses a large upload.
     let (to, server) = serve_once(|mut stream| {
