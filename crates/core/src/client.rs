@@ -123,6 +123,17 @@ impl<P: Protocol> Client<P> {
         self.0.entry.ask_to_drain();
     }
 
+    /// Ends the connection at once, without a goodbye.
+    pub fn abort(&self) {
+        self.0.entry.kill();
+    }
+
+    /// Whether the connection is over.
+    pub fn is_closed(&self) -> bool {
+        let closed = &self.0.closed;
+        self.0.handle.is_closed() || closed.borrow().is_some() || closed.has_changed().is_err()
+    }
+
     /// Waits until the connection is over; says why.
     pub async fn closed(&self) -> Closed {
         let mut closed = self.0.closed.clone();

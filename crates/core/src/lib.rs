@@ -144,6 +144,12 @@
 //! | `DatagramProtocol`, `listenUDP`, `listenUNIXDatagram` | [`DatagramProtocol`], [`ServerEndpoint::listen_datagrams`], [`ClientEndpoint::start_datagrams`] |
 //! | `listenMulticast`, `joinGroup`, `setTTL`, `setLoopbackMode`, `setOutgoingInterface`, `setBroadcastAllowed` | the options of `udp:`; [`DatagramTransport::join`], [`DatagramTransport::set`] |
 //! | `reactor.spawnProcess`, `ProcessProtocol`, `getProcessOutput` | [`process::Command`]: `spawn` with a protocol on its connection, `output` |
+//! | `ClientService`, `ReconnectingClientFactory` | [`ClientService`], with a [`BackOff`] |
+//! | `MultiService`, `TimerService`, `StreamServerEndpointService` | [`Services`], [`LoopingCall`](schedule::LoopingCall), [`service::listen`] |
+//! | `privilegedStartService`, `Application(name, uid, gid)` | [`Service::bind`], [`service::Program`] |
+//! | `task.LoopingCall`, `deferLater`, `IDelayedCall` | [`schedule::LoopingCall`], [`schedule::call_later`] |
+//! | `Cooperator`, `cooperate` | [`schedule::cooperate`] |
+//! | `deferToThread` | [`tokio::task::spawn_blocking`], in [`Transport::defer`] |
 //! | `ThrottlingFactory`, `LimitTotalConnectionsFactory`, `LimitConnectionsByPeer` | [`Throttle`], [`Limits::connections`], [`Limits::per_peer`] |
 //! | `htb.Bucket`, `FilterByHost`, `ShapedProtocolFactory` | [`Throttle::per_peer`], [`Throttle::in_all`], one inside the other |
 //! | `TrafficLoggingFactory`, `SpewingFactory` | [`TrafficLog`] |
@@ -164,8 +170,10 @@ mod accept;
 mod address;
 mod allowance;
 mod ambient;
+mod backoff;
 mod buffer;
 mod client;
+mod client_service;
 mod connection;
 mod datagram;
 mod driver;
@@ -185,8 +193,10 @@ mod protocol;
 mod registry;
 mod relay;
 mod run;
+pub mod schedule;
 mod schemes;
 mod server;
+pub mod service;
 mod session;
 mod shards;
 mod signals;
@@ -211,7 +221,12 @@ pub use tokio_util::sync::CancellationToken;
 pub use address::{Address, Credentials, Peer};
 pub use allowance::Allowance;
 pub use ambient::{fill_random, random, wall_clock};
+pub use backoff::{BackOff, Retry};
 pub use client::Client;
+pub use client_service::{
+    AttemptError, ClientService, ClientServiceOptions, ClientState, ClientStatus, GiveUp,
+    NotConnected,
+};
 pub use connection::Connection;
 pub use datagram::{
     DatagramCounts, DatagramOption, DatagramOptions, DatagramProtocol, DatagramServer,
@@ -237,6 +252,7 @@ pub use schemes::{
     Scheme, Schemes,
 };
 pub use server::{Counts, Leftover, Server, ServerOptions};
+pub use service::{Service, Services};
 pub use signals::{Interrupted, Signals};
 pub use stream::Stream;
 pub use sys::raise_open_files;

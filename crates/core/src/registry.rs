@@ -216,7 +216,7 @@ impl Entry {
         let _ = self.task.set(task);
     }
 
-    fn kill(&self) {
+    pub(crate) fn kill(&self) {
         if let Some(task) = self.task.get() {
             task.abort();
         }

@@ -1,7 +1,7 @@
 //! From a future to a program: the last line of a `main`.
 
 #[cfg(feature = "run")]
-use std::{future::Future, process::ExitCode};
+use std::{future::IntoFuture, process::ExitCode};
 
 use crate::{Handler, Result, ServerEndpoint};
 
@@ -30,14 +30,14 @@ pub async fn serve(endpoint: &str, handler: impl Handler) -> Result {
 /// }
 /// ```
 #[cfg(feature = "run")]
-pub fn run(main: impl Future<Output = Result>) -> ExitCode {
+pub fn run(main: impl IntoFuture<Output = Result>) -> ExitCode {
     crate::log::init(None, None);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let result = match runtime {
         Ok(runtime) => {
-            let result = runtime.block_on(main);
+            let result = runtime.block_on(main.into_future());
             // Reading standard input blocks a thread that nothing can wake.
             runtime.shutdown_background();
             result

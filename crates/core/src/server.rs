@@ -1,8 +1,16 @@
 //! A server: what it is given, what it shows of itself, and how it ends.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 
 use crate::{
     Address, Allowance, Bound, ConnectionId, ConnectionInfo, Handler, Layer, Limits, ListenError,
@@ -156,9 +164,15 @@ impl ServerOptions {
             let (stop, stopped) = oneshot::channel();
             let accepting =
                 Accepting::new(listener, registry.clone(), service.clone(), headers.clone());
-            let accepting = accepting.run(stopped);
+            let (over, ended) = watch::channel(());
+            let accepting = async move {
+                // Gone with the loop, also if that panics.
+                let _over = over;
+                accepting.run(stopped).await;
+            };
             AcceptLoop {
-                stop: Some(stop),
+                stop: Mutex::new(Some(stop)),
+                ended,
                 task: match shard {
                     Some(shard) => shard.runtime.spawn(accepting),
                     None => tokio::spawn(accepting),
@@ -232,7 +246,9 @@ pub struct Server {
 
 /// The accept loop of one socket.
 struct AcceptLoop {
-    stop: Option<oneshot::Sender<()>>,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+    /// Closed once it is over.
+    ended: watch::Receiver<()>,
     task: JoinHandle<()>,
 }
 
@@ -313,7 +329,12 @@ impl Server {
     /// goodbye, while new ones are still accepted, for `announce` at most;
     /// stops accepting, after what the backlog holds; waits for `grace` at
     /// most, and cuts the rest.
-    pub async fn drain(mut self, announce: Duration, grace: Duration) -> Leftover {
+    pub async fn drain(self, announce: Duration, grace: Duration) -> Leftover {
+        self.drain_shared(announce, grace).await
+    }
+
+    /// As [`drain`](Self::drain), by one of its owners; others may look on.
+    pub(crate) async fn drain_shared(&self, announce: Duration, grace: Duration) -> Leftover {
         self.registry.drain(Stage::Announced);
         let _ = timeout(announce, self.registry.until(|open| open == 0)).await;
         self.stop_accepting().await;
@@ -331,11 +352,11 @@ impl Server {
     ///
     /// # Errors
     /// [`Interrupted`](crate::Interrupted) at a second signal.
-    pub async fn until_signal(mut self) -> Result {
+    pub async fn until_signal(self) -> Result {
         let signals = crate::signals::Signals::new()?;
         tokio::select! {
             () = signals.first() => {}
-            () = self.until_exhausted() => return Ok(()),
+            () = self.exhausted() => return Ok(()),
         }
         let leftover = signals.unless_second(self.drain(ANNOUNCE, GRACE)).await?;
         if leftover.cut > 0 {
@@ -346,35 +367,56 @@ impl Server {
 
     /// Waits until no connection will come any more and none is open.
     pub async fn until_exhausted(&mut self) {
+        self.exhausted().await;
+    }
+
+    pub(crate) async fn exhausted(&self) {
         // An accept loop that panicked will accept no more either.
         self.until_none_accepts().await;
         self.registry.until(|open| open == 0).await;
     }
 
-    async fn stop_accepting(&mut self) {
+    /// Whether nobody told it to stop accepting yet.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.accepting.iter().any(|a| a.stop().is_some())
+    }
+
+    /// Ends it at once, with its connections.
+    pub(crate) fn cut(&self) {
+        self.accepting.iter().for_each(|a| a.task.abort());
+        self.registry.close();
+    }
+
+    async fn stop_accepting(&self) {
         // All at the same time: the kernel spreads what comes over those that
         // are left.
-        for accepting in &mut self.accepting {
-            if let Some(stop) = accepting.stop.take() {
+        for accepting in &self.accepting {
+            let stop = accepting.stop().take();
+            if let Some(stop) = stop {
                 let _ = stop.send(());
             }
         }
         self.until_none_accepts().await;
     }
 
-    async fn until_none_accepts(&mut self) {
-        for accepting in &mut self.accepting {
-            if !accepting.task.is_finished() {
-                let _ = (&mut accepting.task).await;
-            }
+    async fn until_none_accepts(&self) {
+        for accepting in &self.accepting {
+            let mut ended = accepting.ended.clone();
+            // Nothing is ever sent: it only closes.
+            while ended.changed().await.is_ok() {}
         }
+    }
+}
+
+impl AcceptLoop {
+    fn stop(&self) -> MutexGuard<'_, Option<oneshot::Sender<()>>> {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.accepting.iter().for_each(|a| a.task.abort());
-        self.registry.close();
+        self.cut();
     }
 }
 

@@ -1,13 +1,15 @@
 //! A datagram protocol that runs, and how endpoints start one.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
 };
-
-use std::sync::Arc;
 
 use super::{
     DatagramProtocol, DatagramSocket, batch::LARGEST, driver::Driver, session::Session,
@@ -94,7 +96,7 @@ pub struct DatagramServer<M> {
     local: Address,
     handle: Handle<M>,
     totals: Arc<Totals>,
-    drain: Option<oneshot::Sender<()>>,
+    drain: Mutex<Option<oneshot::Sender<()>>>,
     closed: watch::Receiver<Option<Closed>>,
     task: JoinHandle<()>,
 }
@@ -126,7 +128,7 @@ impl<M: Send + 'static> DatagramServer<M> {
             local,
             handle,
             totals,
-            drain: Some(drain),
+            drain: Mutex::new(Some(drain)),
             closed,
             task,
         }
@@ -169,11 +171,23 @@ impl<M: Send + 'static> DatagramServer<M> {
     /// Tells the protocol that it drains, and waits for its end for `grace` at
     /// most. False if it had to be cut: then deferred work was left, or answers
     /// that the socket would not take.
-    pub async fn drain(mut self, grace: Duration) -> bool {
-        if let Some(drain) = self.drain.take() {
+    pub async fn drain(self, grace: Duration) -> bool {
+        self.drain_shared(grace).await
+    }
+
+    /// As [`drain`](Self::drain), by one of its owners.
+    pub(crate) async fn drain_shared(&self, grace: Duration) -> bool {
+        let drain = self
+            .drain
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(drain) = drain {
             let _ = drain.send(());
         }
-        tokio::time::timeout(grace, self.closed()).await.is_ok()
+        let ended = tokio::time::timeout(grace, self.closed()).await.is_ok();
+        self.task.abort();
+        ended
     }
 
     /// Serves until the program is told to end; then drains.
