@@ -21,6 +21,7 @@ mod compare;
 mod echo;
 mod fanout;
 mod forward;
+mod handshakes;
 mod idle;
 mod meter;
 mod record;
@@ -35,10 +36,11 @@ use ropewalk_core::raise_open_files;
 
 type Row = (&'static str, fn(&Options) -> Vec<Line>);
 
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 7] = [
     ("echo-small", echo::small),
     ("echo-large", echo::large),
     ("lines", echo::lines),
+    ("handshakes", handshakes::handshakes),
     ("idle", idle::idle),
     ("fanout", fanout::fanout),
     ("forward", forward::forwards),
