@@ -40,6 +40,7 @@ const PROGRAMS: &[Program] = &[
     Program::new("openssl", "openssl", "openssl"),
     Program::new("postgres", "postgres", "postgresql"),
     Program::new("socat", "socat", "socat"),
+    Program::new("sslscan", "sslscan", "sslscan"),
     Program::new(
         "systemd_socket_activate",
         "systemd-socket-activate",

@@ -127,6 +127,8 @@
 //! | `Factory.buildProtocol`, `Factory.forProtocol(Echo)` | [`Factory::build`], [`each::<Echo>()`](each) |
 //! | `transport.write`, `loseConnection`, `abortConnection` | [`Transport::write`], [`close`](Transport::close), [`abort`](Transport::abort) |
 //! | `transport.getPeer()`, `getHost()` | [`Transport::peer`], [`local`](Transport::local) |
+//! | `optionsForClientTLS`, `CertificateOptions`, `PEMObjects.fromDirectory`, `tls:DIR` | [`TlsClient`](tls::TlsClient), [`TlsServer`](tls::TlsServer), [`from_folder`](tls::TlsServer::from_folder), `tls:8443:certs=DIR` |
+//! | `transport.getPeerCertificate()`, `negotiatedProtocol` | [`TlsInfo`](tls::TlsInfo) in [`Peer`] |
 //! | `transport.startTLS` | [`Transport::start_tls`], [`start_tls_client`](Transport::start_tls_client) |
 //! | push and pull producers, consumers | [`Transport::send_stream`], [`receive_into`](Transport::receive_into); the rest is the default |
 //! | `transport.pauseProducing` | [`Transport::pause`] |

@@ -146,7 +146,9 @@ impl Handshake {
         ];
         let own = own.map(|own| own.0);
         #[cfg(feature = "tls")]
-        let tls = crate::tls::HandshakeFailure::ALL.map(|why| why.as_str());
+        let tls = crate::tls::HandshakeFailure::ALL
+            .iter()
+            .map(|why| why.as_str());
         #[cfg(not(feature = "tls"))]
         let tls: [&'static str; 0] = [];
         let more = tls.into_iter().filter(move |label| !own.contains(label));

@@ -205,3 +205,19 @@ fn custom_scheme() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stdout, b"hello from service:greeter\n");
 }
+
+#[test]
+fn tls_client_certs() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    let output = Example::command("tls_client_certs")
+        .env("SSLKEYLOGFILE", &keys)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(output.stdout, b"hello, ada.test\nit echoes\n");
+    // Both sides write down their keys, for Wireshark.
+    let keys = std::fs::read_to_string(keys).unwrap();
+    let count = |label: &str| keys.lines().filter(|l| l.starts_with(label)).count();
+    assert_eq!(count("CLIENT_TRAFFIC_SECRET_0 "), 2, "{keys}");
+}

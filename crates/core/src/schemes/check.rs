@@ -13,12 +13,7 @@ impl Schemes {
     pub fn check(&self, endpoint: &ServerEndpoint) -> Result<(), ListenError> {
         match &endpoint.spec {
             #[cfg(feature = "tls")]
-            ServerSpec::Tls(tls) => {
-                if let Some(cert) = &tls.cert {
-                    crate::tls::TlsServer::from_files(cert, tls.key.as_ref().unwrap_or(cert))?;
-                }
-                Ok(())
-            }
+            ServerSpec::Tls(tls) => Ok(crate::tls::Asked::of(tls).map(drop)?),
             #[cfg(not(feature = "tls"))]
             ServerSpec::Tls(_) => Err(ListenError::unsupported(endpoint, "built without TLS")),
             ServerSpec::Haproxy(haproxy) => self.check(&haproxy.inner),
@@ -59,6 +54,10 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_named() {
         let missing = check("tls:443:cert=/nowhere.pem").unwrap_err();
+        assert!(missing.starts_with("/nowhere.pem: "), "{missing}");
+        let missing = check("tls:443:certs=/nowhere").unwrap_err();
+        assert!(missing.starts_with("/nowhere: "), "{missing}");
+        let missing = check("tls:443:client-ca=/nowhere.pem").unwrap_err();
         assert!(missing.starts_with("/nowhere.pem: "), "{missing}");
     }
 }

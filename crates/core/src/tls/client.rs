@@ -7,9 +7,13 @@ use std::{
 
 use rustls::{
     ClientConfig, RootCertStore,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    client::{
+        Resumption,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use tokio_rustls::{TlsConnector, TlsStream};
 
@@ -69,6 +73,22 @@ impl TlsClient {
         let mut config = ClientConfig::clone(&self.0);
         config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
         Self::from_config(config)
+    }
+
+    /// The same, showing this certificate to servers that ask for one: the
+    /// chain and its key, both PEM (in one text or two). Sessions of who was
+    /// somebody else before are not resumed.
+    ///
+    /// # Errors
+    /// [`TlsError::Pem`] or [`TlsError::Config`].
+    pub fn certificate(&self, chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let (chain, key) = (certificates("PEM", chain)?, private_key("PEM", key)?);
+        let key = CertifiedKey::from_der(chain, key, &provider());
+        let key = key.map_err(|source| config_error("client certificate", source))?;
+        let mut config = ClientConfig::clone(&self.0);
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(key));
+        config.resumption = Resumption::default();
+        Ok(Self::from_config(config))
     }
 
     /// What a `tls:` endpoint asks for.

@@ -47,7 +47,7 @@ pub enum HandshakeFailure {
 
 impl HandshakeFailure {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: &[Self] = &[
         Self::TimedOut,
         Self::Disconnected,
         Self::PlainHttp,
@@ -232,7 +232,7 @@ impl HandshakeCounts {
     /// Every reason with its count, also those that never came up: as a
     /// counter's series should be from the start.
     pub fn failures(&self) -> impl Iterator<Item = (HandshakeFailure, u64)> {
-        HandshakeFailure::ALL.into_iter().zip(self.failed)
+        HandshakeFailure::ALL.iter().copied().zip(self.failed)
     }
 }
 
@@ -271,8 +271,8 @@ mod tests {
 
     #[test]
     fn reasons_stand_at_their_numbers_and_have_labels_of_their_own() {
-        for (number, why) in HandshakeFailure::ALL.into_iter().enumerate() {
-            assert_eq!(why as usize, number);
+        for (number, why) in HandshakeFailure::ALL.iter().enumerate() {
+            assert_eq!(*why as usize, number);
         }
         let labels: std::collections::BTreeSet<_> = HandshakeFailure::ALL
             .iter()

@@ -253,6 +253,10 @@ impl Found {
 /// other half.
 fn sections(path: &Path) -> Result<Vec<(SectionKind, Vec<u8>)>, String> {
     let data = fs::metadata(path).map_err(|e| e.to_string())?;
+    if data.is_dir() {
+        let why = fs::read_dir(path).err().map(|e| e.to_string());
+        return Err(why.unwrap_or_else(|| "cannot be listed".to_owned()));
+    }
     if data.len() > LONGEST_FILE {
         return Err(format!("is longer than {LONGEST_FILE} bytes"));
     }

@@ -209,8 +209,11 @@ impl Keys {
         provider: &CryptoProvider,
     ) -> Result<Arc<Self>, TlsError> {
         let served = pair_of_files(chain, key, provider)?;
-        if let Some(why) = served.validity.problem(unix_now()) {
-            tracing::warn!(file = %chain.display(), "the certificate {why}");
+        let now = unix_now();
+        if let Some(why) = served.validity.problem(now)
+            && now < served.validity.from
+        {
+            tracing::warn!(file = %chain.display(), why, "certificate is served before its time");
         }
         let (chain, key) = (chain.to_owned(), key.to_owned());
         let keys = Self::new(Origin::Files { chain, key }, vec![Arc::new(served)]);

@@ -158,7 +158,8 @@ impl TlsServer {
         ca: &[u8],
         which: ClientCertificates,
     ) -> Result<Self, TlsError> {
-        self.with_clients(Authorities::Pem(ca.to_owned()), which)
+        let of = Authorities::Pem(ca.to_owned());
+        self.with_clients(Arc::new(Clients::certificates(of, which, provider())?))
     }
 
     /// As [`client_certificates`](Self::client_certificates), from a file,
@@ -171,15 +172,13 @@ impl TlsServer {
         ca: &Path,
         which: ClientCertificates,
     ) -> Result<Self, TlsError> {
-        self.with_clients(Authorities::File(ca.to_owned()), which)
+        let of = Authorities::File(ca.to_owned());
+        self.with_clients(Arc::new(Clients::certificates(of, which, provider())?))
     }
 
-    fn with_clients(&self, of: Authorities, which: ClientCertificates) -> Result<Self, TlsError> {
+    fn with_clients(&self, clients: Arc<Clients>) -> Result<Self, TlsError> {
         match self.now().from {
-            Recipe::Parts { keys, alpn, .. } => {
-                let clients = Clients::certificates(of, which, provider())?;
-                Ok(Self::of_parts(keys, Arc::new(clients), alpn))
-            }
+            Recipe::Parts { keys, alpn, .. } => Ok(Self::of_parts(keys, clients, alpn)),
             Recipe::Config => Err(TlsError::OwnConfig),
         }
     }
@@ -405,8 +404,7 @@ impl fmt::Debug for TlsServer {
 /// What a `tls:` endpoint says about its side of TLS, its files read.
 pub(crate) struct Asked {
     own: Option<TlsServer>,
-    /// For the one that the program supplies.
-    clients: Option<(Authorities, ClientCertificates)>,
+    clients: Option<Arc<Clients>>,
 }
 
 impl Asked {
@@ -423,15 +421,14 @@ impl Asked {
             true => ClientCertificates::Optional,
             false => ClientCertificates::Required,
         };
-        let ca = tls.client_ca.as_ref();
-        let clients = ca.map(|ca| (Authorities::File(ca.clone()), which));
-        Ok(match (own, clients) {
-            (Some(own), Some((of, which))) => Self {
-                own: Some(own.with_clients(of, which)?),
-                clients: None,
-            },
-            (own, clients) => Self { own, clients },
-        })
+        let clients = match &tls.client_ca {
+            Some(ca) => {
+                let of = Authorities::File(ca.clone());
+                Some(Arc::new(Clients::certificates(of, which, provider())?))
+            }
+            None => None,
+        };
+        Ok(Self { own, clients })
     }
 
     /// With what the program supplies where the endpoint has no certificate of
@@ -441,16 +438,11 @@ impl Asked {
         supplied: Option<TlsServer>,
         endpoint: &ServerEndpoint,
     ) -> Result<TlsServer, TlsError> {
-        let tls = match (self.own, self.clients) {
-            (Some(own), _) => own,
-            (None, clients) => {
-                let none = || TlsError::NoCertificate(endpoint.to_string());
-                let supplied = supplied.ok_or_else(none)?;
-                match clients {
-                    Some((of, which)) => supplied.with_clients(of, which)?,
-                    None => supplied,
-                }
-            }
+        let none = || TlsError::NoCertificate(endpoint.to_string());
+        let tls = self.own.or(supplied).ok_or_else(none)?;
+        let tls = match self.clients {
+            Some(clients) => tls.with_clients(clients)?,
+            None => tls,
         };
         tls.watch();
         Ok(tls)

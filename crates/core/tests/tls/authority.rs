@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, SanType,
 };
 use ropewalk_core::tls::{
     Fingerprint, TlsClient,
@@ -12,6 +12,11 @@ use ropewalk_core::tls::{
 };
 
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+const EITHER: [ExtendedKeyUsagePurpose; 2] = [
+    ExtendedKeyUsagePurpose::ServerAuth,
+    ExtendedKeyUsagePurpose::ClientAuth,
+];
 
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -84,7 +89,15 @@ impl Authority {
         from: SystemTime,
         until: SystemTime,
     ) -> Issued {
-        self.sign(names, from, until, KeyPair::generate().unwrap())
+        let key = KeyPair::generate().unwrap();
+        self.sign(names, (from, until), key, &EITHER)
+    }
+
+    /// Which no client may show.
+    pub(crate) fn issue_for_servers_alone(&self, names: &[&str]) -> Issued {
+        let now = SystemTime::now();
+        let key = KeyPair::generate().unwrap();
+        self.sign(names, (now - DAY, now + DAY), key, &EITHER[..1])
     }
 
     /// With a key of another kind.
@@ -96,19 +109,22 @@ impl Authority {
     ) -> Issued {
         let now = SystemTime::now();
         let key = KeyPair::generate_for(kind).unwrap();
-        self.sign(names, now - DAY, now + DAY * days, key)
+        self.sign(names, (now - DAY, now + DAY * days), key, &EITHER)
     }
 
-    fn sign(&self, names: &[&str], from: SystemTime, until: SystemTime, key: KeyPair) -> Issued {
-        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-        let mut params = CertificateParams::new(names.clone()).unwrap();
+    fn sign(
+        &self,
+        names: &[&str],
+        (from, until): (SystemTime, SystemTime),
+        key: KeyPair,
+        purposes: &[ExtendedKeyUsagePurpose],
+    ) -> Issued {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names.iter().map(|name| alternative(name)).collect();
         params.distinguished_name = Default::default();
-        let name = names.first().map_or("nobody", String::as_str);
+        let name = *names.first().unwrap_or(&"nobody");
         params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
+        params.extended_key_usages = purposes.to_vec();
         (params.not_before, params.not_after) = (from.into(), until.into());
         Issued {
             chain: params.signed_by(&key, &self.issuer).unwrap().pem(),
@@ -119,5 +135,15 @@ impl Authority {
     /// A client that trusts this one alone.
     pub(crate) fn client(&self) -> TlsClient {
         TlsClient::trusting(self.pem.as_bytes()).unwrap()
+    }
+}
+
+fn alternative(name: &str) -> SanType {
+    let text = || name.try_into().unwrap();
+    match name.parse() {
+        Ok(address) => SanType::IpAddress(address),
+        Err(_) if name.contains('@') => SanType::Rfc822Name(text()),
+        Err(_) if name.contains(':') => SanType::URI(text()),
+        Err(_) => SanType::DnsName(text()),
     }
 }

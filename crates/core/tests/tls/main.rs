@@ -4,8 +4,12 @@
 #![cfg(feature = "tls")]
 
 mod authority;
+mod bad_input;
+mod clients;
 mod folder;
+mod interop;
 #[path = "../common/log.rs"]
 mod log;
 mod reload;
+mod resumption;
 mod site;

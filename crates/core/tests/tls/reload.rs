@@ -1,14 +1,14 @@
 //! Certificates that change while a server runs.
 
-use std::{os::unix::fs::symlink, time::Duration};
+use std::{collections::BTreeSet, os::unix::fs::symlink, time::Duration};
 
 use ropewalk_core::{ServerEndpoint, each, testing, tls::TlsServer};
 use tokio::time::{advance, sleep};
 
 use crate::{
-    authority::{Authority, DAY},
+    authority::{Authority, DAY, Issued},
     log::heard,
-    site::{Folder, Site, echoes},
+    site::{Echo, Folder, Site, echoes},
 };
 
 /// Long enough for one look at the folder.
@@ -102,6 +102,38 @@ fn a_broken_file_keeps_the_old_certificate_and_says_so_once() {
             assert!(said.contains(expected), "{expected} in {said}");
         }
     }
+}
+
+/// However far the writing of a file has come.
+#[test]
+fn a_file_cut_off_anywhere_takes_nothing_away() {
+    let root = Authority::new("root");
+    let (old, new) = (root.issue(&["a.test"]), root.issue(&["a.test"]));
+    let whole = new.both();
+    let step = match std::env::var_os("ROPEWALK_DEEP") {
+        Some(_) => 1,
+        None => 17,
+    };
+    let folder = Folder::new(&[("a.pem", &old.both())]);
+    testing::run(async {
+        let tls = folder.serve();
+        let site = Site::new(&tls).await;
+        for length in (0..whole.len()).step_by(step) {
+            folder.write("a.pem", &whole[..length]);
+            let taken = tls.reload().is_ok();
+            let expected = if taken { &new } else { &old };
+            assert_eq!(
+                site.serves("a.test").await,
+                expected.fingerprint(),
+                "{length}"
+            );
+            // Its last line may lack its last characters.
+            assert!(!taken || length > whole.len() - 25, "{length}");
+        }
+        folder.write("a.pem", &whole);
+        tls.reload().unwrap();
+        assert_eq!(site.serves("a.test").await, new.fingerprint());
+    });
 }
 
 /// The halves of a certificate in two files are replaced one after the other,
@@ -238,7 +270,7 @@ fn files_named_one_by_one_are_read_again_when_asked() {
     testing::run_in_real_time(async {
         let endpoint = format!("tls:0:cert={}:key={}", path("chain.pem"), path("key.pem"));
         let endpoint: ServerEndpoint = endpoint.parse().unwrap();
-        let server = endpoint.listen(each::<Quiet>()).await.unwrap();
+        let server = endpoint.listen(each::<Echo>()).await.unwrap();
         let client = format!("{}:insecure-no-verify", server.local_endpoint());
         let client: ropewalk_core::ClientEndpoint = client.parse().unwrap();
         let serves = async || {
@@ -290,18 +322,52 @@ fn files_named_one_by_one_are_read_again_when_asked() {
     });
 }
 
-#[derive(Default)]
-struct Quiet;
-
-impl ropewalk_core::Protocol for Quiet {
-    type Message = ();
-    type Timer = ();
-    fn received(
-        &mut self,
-        _: &mut ropewalk_core::Transport<Self>,
-        data: &mut ropewalk_core::Input,
-    ) -> ropewalk_core::Result {
-        data.take_all();
-        Ok(())
-    }
+/// Connections are made all the time, while another thread writes the files in
+/// no careful manner and has them read in every state.
+#[test]
+fn no_connection_fails_while_the_folder_changes() {
+    let root = Authority::new("root");
+    let middle = root.intermediate("middle");
+    let folder = Folder::new(&[("middle.pem", &middle.pem)]);
+    let issued: Vec<_> = (0..4).map(|_| middle.issue(&["a.test"])).collect();
+    folder.write("a/fullchain.pem", &issued[0].chain);
+    folder.write("a/privkey.pem", &issued[0].key);
+    folder.write("b.pem", &root.issue(&["*.test"]).both());
+    let rounds = match std::env::var_os("ROPEWALK_DEEP") {
+        Some(_) => 2000,
+        None => 50,
+    };
+    testing::run_in_real_time(async {
+        let tls = folder.serve();
+        let site = Site::new(&tls).await;
+        let writing = {
+            let (tls, issued) = (tls.clone(), issued.clone());
+            std::thread::spawn(move || {
+                for round in 1..=rounds {
+                    let new = &issued[round % issued.len()];
+                    folder.write("a/fullchain.pem", &new.chain);
+                    let _ = tls.reload();
+                    folder.write("a/privkey.pem", &new.key[..new.key.len() / 2]);
+                    let _ = tls.reload();
+                    folder.write("a/privkey.pem", &new.key);
+                    tls.reload().unwrap();
+                }
+                folder
+            })
+        };
+        let mut served = BTreeSet::new();
+        while !writing.is_finished() {
+            // A new client each time, which resumes nothing.
+            let mut conn = site.connect(&root.client(), "a.test").await.unwrap();
+            echoes(&mut conn).await.unwrap();
+            let tls = conn.peer().tls.as_ref().unwrap();
+            served.insert(tls.identity().unwrap().fingerprint);
+        }
+        let _folder = writing.join().unwrap();
+        let known: BTreeSet<_> = issued.iter().map(Issued::fingerprint).collect();
+        assert!(served.is_subset(&known), "{served:?}");
+        let last = &issued[rounds % issued.len()];
+        assert_eq!(site.serves("a.test").await, last.fingerprint());
+        assert!(tls.handshakes().failures().all(|(_, count)| count == 0));
+    });
 }

@@ -12,6 +12,8 @@ use tokio::{
     sync::mpsc,
 };
 
+/// Answers with what it got.
+#[derive(Default)]
 pub(crate) struct Echo;
 
 impl Protocol for Echo {
