@@ -1,6 +1,8 @@
 //! The simulated network: what it does to connections, what of it replays.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "sim/datagrams.rs"]
+mod datagrams;
 #[path = "sim/faults.rs"]
 mod faults;
 #[path = "sim/hosts.rs"]

@@ -44,14 +44,21 @@ pub struct Link {
     /// Bytes of one connection that may be on their way or unread; writing
     /// waits for room. Default 64 KiB.
     pub window: usize,
-    /// The probability that a segment is lost. A stream's comes 200 ms later,
-    /// as TCP sends it again. Default 0.
+    /// The probability that a segment or datagram is lost. A stream's comes
+    /// 200 ms later, as TCP sends it again. Default 0.
     pub loss: f64,
     /// The probability that a segment is answered by a reset from somewhere on
     /// the way: both sides lose the connection. Default 0.
     pub reset: f64,
     /// The probability that a connection is refused. Default 0.
     pub refuse: f64,
+    /// The probability that a datagram arrives twice. That they overtake each
+    /// other comes with latencies that differ. Default 0.
+    pub duplicate: f64,
+    /// The bytes of the largest datagram; a larger one is lost without a word,
+    /// as where fragments are dropped. Default 65,507, the most that UDP over
+    /// IPv4 has.
+    pub mtu: usize,
     /// How long bytes may wait for a way that is cut; then the side that wrote
     /// them has its connection time out, and the other hears nothing. Default
     /// a minute; TCP's own are from nine minutes to half an hour.
@@ -68,6 +75,8 @@ impl Default for Link {
             loss: 0.0,
             reset: 0.0,
             refuse: 0.0,
+            duplicate: 0.0,
+            mtu: 65_507,
             give_up: Duration::from_secs(60),
         }
     }
@@ -110,16 +119,8 @@ impl Way {
 
     /// Sends so many bytes behind all that were sent before.
     pub(super) fn pass(&mut self, now: u64, bytes: usize, random: &mut Random) -> Passage {
-        let leaves = self.free_at.max(now);
-        let sending = match self.link.bandwidth {
-            Some(rate) => {
-                let ns = bytes as u128 * 1_000_000_000 / u128::from(rate.max(1));
-                u64::try_from(ns).unwrap_or(u64::MAX)
-            }
-            None => 0,
-        };
-        self.free_at = leaves.saturating_add(sending);
-        let mut latency = random.duration(self.link.latency.clone()) + self.lag;
+        let leaves = self.send(now, bytes);
+        let mut latency = self.latency(random);
         let mut losses = 0;
         while losses < LOSSES && random.chance(self.link.loss) {
             losses += 1;
@@ -129,6 +130,30 @@ impl Way {
             leaves,
             arrives: self.free_at.saturating_add(ns(latency)),
         }
+    }
+
+    /// Sends a datagram that is not lost; says when it arrives.
+    pub(super) fn pass_datagram(&mut self, now: u64, bytes: usize, random: &mut Random) -> u64 {
+        self.send(now, bytes);
+        self.free_at.saturating_add(ns(self.latency(random)))
+    }
+
+    fn latency(&self, random: &mut Random) -> Duration {
+        random.duration(self.link.latency.clone()) + self.lag
+    }
+
+    /// Takes the time of so many bytes on the wire; says when that begins.
+    fn send(&mut self, now: u64, bytes: usize) -> u64 {
+        let leaves = self.free_at.max(now);
+        let sending = match self.link.bandwidth {
+            Some(rate) => {
+                let ns = bytes as u128 * 1_000_000_000 / u128::from(rate.max(1));
+                u64::try_from(ns).unwrap_or(u64::MAX)
+            }
+            None => 0,
+        };
+        self.free_at = leaves.saturating_add(sending);
+        leaves
     }
 
     /// The size of the next segment of a stream with so many bytes to send.

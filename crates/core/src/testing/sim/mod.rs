@@ -45,7 +45,7 @@
 //!   other limits.
 //! - [`Network`] has the hosts, and cuts and repairs the ways between them.
 //! - [`Link`] says what a way is like: latency, bandwidth, sizes of segments,
-//!   losses, resets.
+//!   losses, resets; and what it does to datagrams, which `sim:` carries too.
 //! - [`Faults`] break things by themselves.
 //! - [`Trace`] is what happened.
 //!
@@ -68,6 +68,7 @@
 //! in a simulation; `tcp:` fails there.
 
 mod connection;
+mod datagram;
 mod faults;
 mod host;
 mod link;

@@ -18,6 +18,7 @@ use tokio::{task::AbortHandle, time::Instant};
 use super::{
     Link, Random,
     connection::Connection,
+    datagram::{Flight, Mailbox},
     faults::Chaos,
     host::Program,
     link::{Way, ns},
@@ -70,6 +71,8 @@ pub(super) struct HostState {
     /// Has power.
     pub(super) is_up: bool,
     pub(super) ports: BTreeMap<u16, PortState>,
+    /// Ports that receive datagrams.
+    pub(super) mailboxes: BTreeMap<u16, Mailbox>,
     next_port: u16,
     pub(super) program: Option<Program>,
     pub(super) tasks: Vec<AbortHandle>,
@@ -86,7 +89,7 @@ pub(super) struct PortState {
 }
 
 /// Something that is to happen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Due {
     /// A connection is asked for.
     Ask(u64),
@@ -99,6 +102,9 @@ pub(super) enum Due {
     Reset(u64, Side),
     /// This side waits for too long with what got stuck at this time.
     GiveUp(u64, Side, u64),
+    Datagram(Flight),
+    /// Someone on this host hears that nobody listens there.
+    Unreachable((usize, SocketAddr), SocketAddr),
     /// Something breaks, by the plan of this number.
     Fault(u64),
     EndOfFault(u64, u64),
@@ -244,6 +250,7 @@ impl State {
             is_running: true,
             is_up: true,
             ports: BTreeMap::new(),
+            mailboxes: BTreeMap::new(),
             next_port: EPHEMERAL,
             program: None,
             tasks: Vec::new(),
@@ -318,7 +325,7 @@ impl State {
         loop {
             let port = host.next_port;
             host.next_port = port.checked_add(1).unwrap_or(EPHEMERAL);
-            if !host.ports.contains_key(&port) {
+            if !host.ports.contains_key(&port) && !host.mailboxes.contains_key(&port) {
                 return port;
             }
         }
@@ -359,6 +366,7 @@ impl State {
         crashed.is_running = false;
         crashed.is_up = power;
         let ports = std::mem::take(&mut crashed.ports);
+        crashed.mailboxes.clear();
         self.aborts.append(&mut crashed.tasks);
         let unaccepted = ports.values().flat_map(|p| p.pending.iter().copied());
         let unaccepted: Vec<u64> = unaccepted.collect();
@@ -407,6 +415,8 @@ impl State {
                 Due::Deliver(id, from) => self.deliver(id, from),
                 Due::Reset(id, at) => self.reset(id, at),
                 Due::GiveUp(id, side, since) => self.give_up(id, side, since),
+                Due::Datagram(flight) => self.datagram(flight),
+                Due::Unreachable(at, from) => self.unreachable(at, from),
                 Due::Fault(generation) => self.fault(generation),
                 Due::EndOfFault(generation, number) => self.end_of_fault(generation, number),
             }

@@ -40,6 +40,10 @@ pub(super) enum What {
     /// Of a connection: from its client's side, or from its server's.
     Connection(u64, bool, Step),
     Listening(Port),
+    /// From where to where a datagram arrived, its length and its hash.
+    Datagram(Port, Port, usize, u64),
+    /// One of this length did not arrive, or nobody took it.
+    Lost(Port, Port, usize),
     /// The way from one host to another was cut, or is open again.
     Cut(usize, usize),
     Repaired(usize, usize),
@@ -174,6 +178,17 @@ impl Trace {
                 write!(text, "#{id} {client} {way} {server}  {step}")
             }
             What::Listening(at) => write!(text, "{} listens", port(at)),
+            What::Datagram(from, to, bytes, _) => {
+                write!(text, "{} -> {}  datagram of {bytes}", port(from), port(to))
+            }
+            What::Lost(from, to, bytes) => {
+                write!(
+                    text,
+                    "{} -> {}  datagram of {bytes}, lost",
+                    port(from),
+                    port(to)
+                )
+            }
             What::Cut(from, to) => write!(text, "cut: {} to {}", host(from), host(to)),
             What::Repaired(from, to) => write!(text, "repaired: {} to {}", host(from), host(to)),
             What::Started(id) => write!(text, "{} starts", host(id)),
