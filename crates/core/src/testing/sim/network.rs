@@ -153,6 +153,11 @@ impl Network {
         for host in 0..state.hosts.len() {
             state.crash(host, true);
         }
+        // They may hold this network, which holds them.
+        let programs = state.hosts.iter_mut().map(|h| h.program.take());
+        let programs: Vec<_> = programs.collect();
+        drop(state);
+        drop(programs);
     }
 
     pub(super) fn new(seed: u64) -> Self {
