@@ -117,7 +117,16 @@ fn every_byte_arrives_in_order_or_there_is_a_reason() {
                     Err(ConnectError::Io { source, .. }) if is_a_reason(&source) => return,
                     Err(error) => panic!("{error}"),
                 };
-                let result = echo_through(conn, key, total, random).await;
+                let talk = timeout(ms(3_600_000), echo_through(conn, key, total, random));
+                let Ok(result) = talk.await else {
+                    // Who only listens hears nothing of an end that is not told.
+                    let trace = net.trace().to_string();
+                    assert!(
+                        trace.contains("loses power") || trace.contains("reset, lost"),
+                        "it neither came nor ended"
+                    );
+                    return;
+                };
                 net.note(format_args!("{key} of {server}: {result:?}"));
                 if let Err(error) = result {
                     assert!(is_a_reason(&error), "{error}");
