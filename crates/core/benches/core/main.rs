@@ -18,6 +18,7 @@
 )]
 
 mod compare;
+mod crowd;
 mod echo;
 mod fanout;
 mod forward;
@@ -26,6 +27,7 @@ mod idle;
 mod meter;
 mod record;
 mod report;
+mod shards;
 mod side;
 mod twisted;
 
@@ -36,14 +38,16 @@ use ropewalk_core::raise_open_files;
 
 type Row = (&'static str, fn(&Options) -> Vec<Line>);
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 9] = [
     ("echo-small", echo::small),
     ("echo-large", echo::large),
     ("lines", echo::lines),
     ("handshakes", handshakes::handshakes),
     ("idle", idle::idle),
+    ("crowd", crowd::crowd),
     ("fanout", fanout::fanout),
     ("forward", forward::forwards),
+    ("shards", shards::shards),
 ];
 
 /// Those whose versions matter.
@@ -68,6 +72,19 @@ fn main() -> ExitCode {
         match argument.as_str() {
             // Cargo says so to every benchmark.
             "--bench" => {}
+            // This program once more, as what a row measures or needs.
+            crowd::HOLD | shards::SERVE => {
+                let _ = raise_open_files();
+                let what = arguments.next().unwrap_or_default();
+                let other = match argument == crowd::HOLD {
+                    true => crowd::hold,
+                    false => shards::serve,
+                };
+                return match other(&what) {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(error) => usage(&error.to_string()),
+                };
+            }
             "--quick" => {
                 options = Options {
                     rounds: 3,

@@ -102,7 +102,7 @@ pub(crate) fn stay_on_one_core() -> io::Result<()> {
 /// How much processor time someone has used.
 pub(crate) enum CpuClock {
     Thread(libc::clockid_t),
-    /// A process of one thread.
+    /// A process, with all of its threads.
     Process(u32),
 }
 
@@ -132,9 +132,13 @@ impl CpuClock {
                 Ok(time.tv_sec as f64 * 1e9 + time.tv_nsec as f64)
             }
             Self::Process(id) => {
-                let stat = fs::read_to_string(format!("/proc/{id}/schedstat"))?;
-                let time = stat.split_whitespace().next().unwrap_or_default();
-                time.parse().map_err(io::Error::other)
+                let mut sum = 0.0;
+                for thread in fs::read_dir(format!("/proc/{id}/task"))? {
+                    let stat = fs::read_to_string(thread?.path().join("schedstat"))?;
+                    let time = stat.split_whitespace().next().unwrap_or_default();
+                    sum += time.parse::<f64>().map_err(io::Error::other)?;
+                }
+                Ok(sum)
             }
         }
     }

@@ -2,6 +2,7 @@
 //! peers that are silent, noisy or too many.
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are test too")]
 
+mod flood;
 #[path = "../common/log.rs"]
 mod log;
 #[cfg(feature = "run")]

@@ -1,0 +1,93 @@
+//! One server on all processors: shards, or one runtime that moves work between
+//! its threads. Each is a process of its own, so that all of its threads count.
+//!
+//! It says something about more than one processor with `--apart` only.
+
+use std::{
+    env,
+    io::{self, BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    thread,
+};
+
+use ropewalk_core::{ServerEndpoint, ServerOptions, each};
+
+use crate::{
+    compare::compare_servers,
+    echo::{Echo, Echoes, cpu_line},
+    report::{Line, Options, Spread, Target, print_samples},
+    side::{Running, Side},
+};
+
+pub(crate) fn shards(options: &Options) -> Vec<Line> {
+    let start = |how: &'static str| {
+        move || {
+            let child = Command::new(env::current_exe().unwrap())
+                .args([SERVE, how])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn();
+            let mut child = child.unwrap();
+            let mut address = String::new();
+            let output = child.stdout.as_mut().unwrap();
+            BufReader::new(output).read_line(&mut address).unwrap();
+            Running::process(child, address.trim().parse().unwrap())
+        }
+    };
+    let servers = [start("threads"), start("shards")];
+    let samples = compare_servers(&servers, &Echoes::SMALL, options);
+    let named = |name| Side {
+        name,
+        // They have run already.
+        serve: |_| Box::pin(std::future::ready(())),
+    };
+    let sides = [named("multi-thread runtime"), named("shards")];
+    let title = "echo of 64 B, 64 connections, on all processors";
+    print_samples(title, &sides, &samples);
+    let (theirs, ours) = (&samples[0], &samples[1]);
+    let peer = "the same server on the multi-thread runtime";
+    let rate = |samples: &[_]| {
+        let rate = Spread::of(samples.iter().map(|s: &crate::report::Sample| s.rate)).median;
+        format!("{rate:.0}/s")
+    };
+    vec![
+        Line {
+            what: "sharded echo 64 B, 64 connections: requests".into(),
+            peer,
+            ours: rate(ours),
+            theirs: rate(theirs),
+            ratio: Spread::of_ratios(ours, theirs, |s| s.rate),
+            target: Target::None,
+        },
+        cpu_line(
+            "the same: server CPU a message",
+            peer,
+            ours,
+            theirs,
+            Target::None,
+        ),
+    ]
+}
+
+/// The argument by which this program becomes such a server.
+pub(crate) const SERVE: &str = "--serve";
+
+/// Serves until its standard input ends.
+pub(crate) fn serve(how: &str) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut options = ServerOptions::default();
+        if how == "shards" {
+            options.shards = thread::available_parallelism()?.get();
+        }
+        let endpoint: ServerEndpoint = "tcp:0".parse().map_err(io::Error::other)?;
+        let server = endpoint.listen_with(each::<Echo>(), options).await;
+        let server = server.map_err(io::Error::other)?;
+        writeln!(io::stdout(), "{}", server.local_address())?;
+        let ended = tokio::task::spawn_blocking(|| io::stdin().read_line(&mut String::new()));
+        ended.await.map_err(io::Error::other)??;
+        Ok(())
+    })
+}
