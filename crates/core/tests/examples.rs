@@ -28,12 +28,16 @@ impl Example {
 
     /// Starts it, and waits until it listens.
     fn start(name: &str, endpoint: &str) -> Self {
-        let mut child = Self::command(name)
+        Self::start_command(Self::command(name), endpoint)
+    }
+
+    fn start_command(mut command: Command, endpoint: &str) -> Self {
+        let mut child = command
             .env("RUST_LOG", "info")
             .env("NO_COLOR", "1")
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|e| panic!("{name}: {e}; cargo build --examples"));
+            .unwrap_or_else(|e| panic!("{command:?}: {e}; cargo build --examples"));
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut example = Self { child, log };
         example.until_logged(&format!("listening on {endpoint}"));
@@ -53,11 +57,14 @@ impl Example {
 
     /// Ends it by a signal, and expects the exit status of a drain.
     fn drain(mut self) {
-        let status = Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status();
-        assert!(status.unwrap().success());
+        self.signal("TERM");
         assert!(self.child.wait().unwrap().success());
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(status.unwrap().success());
     }
 }
 
@@ -220,4 +227,47 @@ fn tls_client_certs() {
     let keys = std::fs::read_to_string(keys).unwrap();
     let count = |label: &str| keys.lines().filter(|l| l.starts_with(label)).count();
     assert_eq!(count("CLIENT_TRAFFIC_SECRET_0 "), 2, "{keys}");
+}
+
+#[test]
+fn service() {
+    // We stand in the place of systemd.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let until_told = |what: &str| {
+        let mut buffer = [0; 1000];
+        loop {
+            let length = manager.recv(&mut buffer).unwrap();
+            let told = std::str::from_utf8(&buffer[..length]).unwrap();
+            if told.starts_with(what) {
+                return told.to_owned();
+            }
+        }
+    };
+    let mut command = Example::command("service");
+    command.env("NOTIFY_SOCKET", &path);
+    command.env("WATCHDOG_USEC", "20000");
+    let mut example = Example::start_command(command, "tcp:127.0.0.1:1235");
+    example.until_logged(r#""minute":1,"bytes":0"#);
+    until_told("READY=1");
+    until_told("STATUS=2 of 2 services ready");
+    for _ in 0..3 {
+        until_told("WATCHDOG=1");
+    }
+    let mut stream = connect(1235);
+    stream.write_all(b"abc").unwrap();
+    stream.read_exact(&mut [0; 3]).unwrap();
+    example.signal("HUP");
+    let reloading = until_told("RELOADING=1");
+    assert!(reloading.contains("\nMONOTONIC_USEC="), "{reloading}");
+    until_told("READY=1");
+    // Nobody was cut off by that.
+    stream.write_all(b"abc").unwrap();
+    stream.read_exact(&mut [0; 3]).unwrap();
+    example.drain();
+    until_told("STOPPING=1");
 }

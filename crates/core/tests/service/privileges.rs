@@ -2,7 +2,11 @@
 
 use std::{env, process::Command};
 
-use ropewalk_core::service::{Account, PrivilegeError, drop_privileges};
+use ropewalk_core::{
+    Connection, Result, Services,
+    service::{Account, PrivilegeError, Program, drop_privileges, listen, service_fn},
+    testing::run_in_real_time,
+};
 
 /// In the environment of a child: who it is to become.
 const BECOME: &str = "ROPEWALK_TEST_BECOME";
@@ -29,7 +33,9 @@ fn ids() -> Vec<String> {
 /// Runs the test of this name in a child process, which is to become `account`;
 /// ids are those of a whole process.
 fn in_a_child(name: &str, account: &str) {
+    let folder = tempfile::tempdir().unwrap();
     let child = Command::new(env::current_exe().unwrap())
+        .env("TMPDIR", folder.path())
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(BECOME, account)
         .output()
@@ -83,4 +89,35 @@ fn a_program_becomes_another_account_for_good_or_says_why_not() {
     }
     drop(end);
     waiting.join().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_binds_as_who_it_is_and_runs_as_its_account() {
+    let name = "privileges::a_program_binds_as_who_it_is_and_runs_as_its_account";
+    if env::var_os(BECOME).is_none() {
+        return in_a_child(name, "12345:23456");
+    }
+    // A folder that is closed to anybody else.
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let endpoint = format!("unix:{}", socket.display());
+    let witness = service_fn("witness", async |_| Err(ids().join("; ").into()));
+    let services = Services::new()
+        .add(listen(endpoint, async |_: Connection| Result::Ok(())))
+        .add(witness);
+    let is_root = ids()[0].starts_with("Uid:\t0\t0\t0\t0");
+    let program = Program::new(services).account("12345:23456".parse().unwrap());
+    let error = run_in_real_time(program.into_future()).unwrap_err();
+    match is_root {
+        true => assert!(
+            error
+                .to_string()
+                .starts_with("witness: Uid:\t12345\t12345\t12345\t12345"),
+            "{error}"
+        ),
+        false => assert!(error.is::<PrivilegeError>(), "{error}"),
+    }
+    // The parent removes it: we may not any more.
+    let _ = folder.keep();
 }
