@@ -249,8 +249,8 @@ pub(crate) struct Registry {
     own: Allowance,
     shared: Option<Allowance>,
     open: Mutex<Open>,
-    /// Told when a connection ends.
-    ended: Notify,
+    /// Told when a connection begins or ends.
+    changed: Notify,
     stage: Mutex<Stage>,
     /// Told when the stage moves; not a `watch`, which wakes who waits in an
     /// order of chance.
@@ -292,7 +292,7 @@ impl Registry {
             service,
             shared,
             open: Mutex::default(),
-            ended: Notify::new(),
+            changed: Notify::new(),
             stage: Mutex::new(Stage::Serving),
             moved: Notify::new(),
         });
@@ -357,6 +357,7 @@ impl Registry {
         open.entries.insert(entry.id, entry.clone());
         open.totals.accepted += 1;
         drop(open);
+        self.changed.notify_waiters();
         // Its own from here on, until it leaves.
         room.0 = None;
         Some(Live::new(entry, Some(self.clone()), self.limits.clone()))
@@ -436,13 +437,13 @@ impl Registry {
     /// Waits until `enough` is true of the number of open connections.
     pub(crate) async fn until(&self, enough: impl Fn(usize) -> bool) {
         loop {
-            let ended = self.ended.notified();
-            let mut ended = std::pin::pin!(ended);
-            ended.as_mut().enable();
+            let changed = self.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
             if enough(self.len()) {
                 return;
             }
-            ended.await;
+            changed.await;
         }
     }
 
@@ -512,7 +513,7 @@ impl Registry {
         drop(open);
         self.forget(entry);
         self.allowances().for_each(Allowance::free);
-        self.ended.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {

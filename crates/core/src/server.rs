@@ -320,7 +320,7 @@ impl Server {
     }
 
     /// Waits until `enough` is true of the number of open connections, as they
-    /// end.
+    /// begin and end.
     pub async fn until_connections(&self, enough: impl Fn(usize) -> bool) {
         self.registry.until(enough).await;
     }

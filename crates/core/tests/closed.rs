@@ -773,3 +773,24 @@ fn rules_that_are_broken() {
         "connected timeout [failed: 5 bytes came before the stream was upgraded]",
     );
 }
+
+#[test]
+fn who_waits_for_connections_hears_of_new_ones() {
+    testing::run(async {
+        let schemes = Schemes::new();
+        let log = Log::default();
+        let handler = factory(One(Mutex::new(Some(Recorder::new(&log, idle)))));
+        let server = "mem:x".parse::<ropewalk_core::ServerEndpoint>().unwrap();
+        let server = server.listen_with(handler, schemes.clone()).await.unwrap();
+        let connect = async {
+            // The wait below has begun.
+            tokio::task::yield_now().await;
+            schemes.connect(&"mem:x".parse().unwrap()).await.unwrap()
+        };
+        let opened = server.until_connections(|open| open == 1);
+        let ((), peer) = tokio::join!(biased; opened, connect);
+        drop(peer);
+        server.until_connections(|open| open == 0).await;
+        drop(server);
+    });
+}
