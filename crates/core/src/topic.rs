@@ -69,8 +69,11 @@ impl Item for String {
 #[non_exhaustive]
 pub enum Overflow {
     /// Publishers wait: a connection whose protocol published is not read
-    /// until there is room, and tasks may await [`Topic::room`]. A subscriber
-    /// that holds them back for the time given is disconnected.
+    /// until there is room, nor given messages but this topic's own, and tasks
+    /// may await [`Topic::room`]. A subscriber that holds them back for the
+    /// time given is disconnected, and with it those that took nothing for as
+    /// long and are half as far behind: the dead cost the living one wait
+    /// together, not one each.
     Wait(Duration),
     /// The subscriber is disconnected at once, with [`Violation::Behind`].
     Disconnect,
@@ -118,12 +121,16 @@ struct State<T> {
     publishers: Vec<Waker>,
     /// When the log became full, under [`Overflow::Wait`].
     full_since: Option<Instant>,
+    /// How often the log was full.
+    fulls: u64,
     dropped: u64,
 }
 
 struct Seat {
     /// The number of the next item to read.
     next: u64,
+    /// How often the log had been full when it last read.
+    read_at: u64,
     waker: Option<Waker>,
     /// Whether it is among `waiting`: one that takes nothing now has a waker
     /// too, and publishing leaves it alone.
@@ -187,6 +194,7 @@ impl<T: Item> Topic<T> {
                 waiting: Vec::new(),
                 publishers: Vec::new(),
                 full_since: None,
+                fulls: 0,
                 dropped: 0,
             }),
             limit,
@@ -303,7 +311,11 @@ impl<T: Item> State<T> {
     fn overflow(&mut self, limit: usize, overflow: Overflow) {
         match overflow {
             Overflow::Wait(patience) => {
-                let since = *self.full_since.get_or_insert_with(clock);
+                let fulls = &mut self.fulls;
+                let since = *self.full_since.get_or_insert_with(|| {
+                    *fulls += 1;
+                    clock()
+                });
                 // Where nobody waits for room, publishing itself keeps time.
                 if clock().duration_since(since) >= patience {
                     self.evict(limit, patience);
@@ -336,7 +348,34 @@ impl<T: Item> State<T> {
             .full_since
             .is_some_and(|since| clock().duration_since(since) >= patience)
         {
+            self.cut_stalled(limit / 2);
             self.cut(limit, 0);
+        }
+    }
+
+    /// Cuts off the subscribers that read nothing since the log became full,
+    /// and are more than `limit` behind.
+    fn cut_stalled(&mut self, limit: usize) {
+        // The number of the first item that may be the next of those who stay.
+        let mut first = self.end();
+        let mut behind = 0;
+        for (item, _) in self.log.iter().rev() {
+            behind += cost(item);
+            if behind > limit {
+                break;
+            }
+            first -= 1;
+        }
+        for seat in 0..self.seats.len() {
+            if let Some(s) = &self.seats[seat]
+                && s.next < first
+                && s.read_at != self.fulls
+            {
+                let from = usize::try_from(s.next - self.first).unwrap_or(usize::MAX);
+                let behind = self.log.iter().skip(from).map(|(item, _)| cost(item));
+                let behind = behind.sum();
+                self.cut_seat(seat, behind);
+            }
         }
     }
 
@@ -346,19 +385,27 @@ impl<T: Item> State<T> {
         while self.weight > limit && self.log.len() > spared {
             let (first, weight) = (self.first, self.weight);
             for seat in 0..self.seats.len() {
-                let Some(s) = &mut self.seats[seat] else {
+                let Some(s) = &self.seats[seat] else {
                     continue;
                 };
                 if s.next == first && s.cut.is_none() {
-                    s.cut = Some(weight);
-                    let waker = s.waker.take();
-                    self.leave(seat);
-                    if let Some(waker) = waker {
-                        waker.wake();
-                    }
+                    self.cut_seat(seat, weight);
                 }
             }
             debug_assert!(self.first > first, "whoever wants the oldest item is cut");
+        }
+    }
+
+    /// Cuts off a subscriber that is so many bytes behind, and wakes it.
+    fn cut_seat(&mut self, seat: usize, behind: usize) {
+        let Some(s) = &mut self.seats[seat] else {
+            return;
+        };
+        s.cut = Some(behind);
+        let waker = s.waker.take();
+        self.leave(seat);
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
@@ -415,6 +462,7 @@ impl<T: Item> Subscription<T> {
         let mut state = topic.0.lock();
         let seat = Seat {
             next: state.end(),
+            read_at: state.fulls,
             waker: None,
             waits: false,
             cut: None,
@@ -468,12 +516,17 @@ impl<T: Item, M: From<T>> Feed<M> for Subscription<T> {
             return Poll::Pending;
         }
         seat.next += read;
+        seat.read_at = state.fulls;
         state.trim();
         let publishers = state.freed(self.topic.0.limit);
         drop(guard);
         publishers.into_iter().for_each(Waker::wake);
         let first = self.batch.pop_front().expect("something was read");
         Poll::Ready(Ok(first.into()))
+    }
+
+    fn topic(&self) -> usize {
+        Arc::as_ptr(&self.topic.0).addr()
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Violation> {
@@ -630,6 +683,11 @@ mod tests {
             poll
         }
 
+        fn poll_cut(&mut self) -> Poll<Violation> {
+            let mut cx = Context::from_waker(Waker::noop());
+            Feed::<Bytes>::poll_cut(&mut self.feed, &mut cx)
+        }
+
         /// What of it stands in the log, and not yet in its own batch.
         fn behind(&self) -> usize {
             self.expected.len() - self.feed.batch.len()
@@ -774,6 +832,39 @@ mod tests {
         topic.publish(Bytes::from_static(b"12345678"));
         assert!(reader.woken.0.load(Relaxed));
         assert!(poll_cut(&mut reader, &mut cx).is_ready());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_dead_cost_the_living_no_wait_each() {
+        let topic = Topic::<Bytes>::with(1000, Overflow::Wait(PATIENCE));
+        let item = Bytes::from(vec![0; 50]);
+        let mut dead = Vec::new();
+        for _ in 0..12 {
+            dead.push(Reader::new(&topic));
+            topic.publish(item.clone());
+        }
+        let mut alive = Reader::new(&topic);
+        // It reads now and then, and is never far behind.
+        let mut lazy = Reader::new(&topic);
+        let begun = clock();
+        for number in 0..100 {
+            topic.room().await;
+            topic.publish(item.clone());
+            assert!(matches!(alive.poll(), Poll::Ready(Ok(_))));
+            if number % 8 == 7 {
+                while let Poll::Ready(item) = lazy.poll() {
+                    assert!(item.is_ok());
+                }
+            }
+            if dead
+                .iter_mut()
+                .all(|d| matches!(d.poll_cut(), Poll::Ready(_)))
+            {
+                break;
+            }
+        }
+        assert_eq!(clock() - begun, 2 * PATIENCE, "at most two together");
+        assert_eq!(topic.subscribers(), 2);
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) trait Feed<M>: Send {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<M, Violation>>;
 
+    /// Which topic it is of, by its address.
+    fn topic(&self) -> usize;
+
     /// Ready once its topic gave it up; asked while nothing can be taken.
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Violation>;
 }
@@ -90,11 +93,32 @@ impl<M: Send + 'static> Work<M> {
     /// The next message, from wherever. `Pending` also when there is nowhere
     /// it could come from.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<M, Violation>> {
+        if self.is_held() {
+            return self.poll_held(cx);
+        }
         let sources = 2 + self.feeds.len();
         for step in 0..sources {
             let source = (self.first + step) % sources;
             if let Poll::Ready(item) = self.poll_source(source, cx) {
                 self.first = source + 1;
+                return Poll::Ready(item);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// While a topic that this connection filled has no room, nothing comes
+    /// that it could publish more for, but for the items of that topic itself:
+    /// to take those may be what makes room.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Result<M, Violation>> {
+        for (index, feed) in self.feeds.iter_mut().enumerate() {
+            let topic = feed.topic();
+            if !self.holds.iter().any(|(held, _)| *held == topic) {
+                if let Poll::Ready(violation) = feed.poll_cut(cx) {
+                    return Poll::Ready(Err(violation));
+                }
+            } else if let Poll::Ready(item) = feed.poll_next(cx) {
+                self.first = index + 3;
                 return Poll::Ready(item);
             }
         }

@@ -416,3 +416,64 @@ fn nobody_sleeps_through_an_item() {
         }
     });
 }
+
+/// Publishes what it is told by message: what a relay does.
+struct Relay {
+    topic: Topic<Bytes>,
+    relayed: Arc<AtomicUsize>,
+}
+
+impl Protocol for Relay {
+    type Message = Bytes;
+    type Timer = ();
+    fn received(&mut self, _: &mut Transport<Self>, data: &mut Input) -> Result {
+        data.take_all();
+        Ok(())
+    }
+    fn message(&mut self, _: &mut Transport<Self>, item: Bytes) -> Result {
+        self.topic.publish(item);
+        self.relayed.fetch_add(1, Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn who_publishes_from_messages_is_held_back_too() {
+    testing::run(async {
+        let house = House::open(Topic::with(1000, Overflow::Wait(Duration::from_secs(10)))).await;
+        let deaf = house.join().await;
+        // As far behind as the stream of one who never reads lets it be.
+        let (near, far) = tokio::io::duplex(10);
+        let here = ropewalk_core::Address::Memory("relay".into());
+        let peer = ropewalk_core::Peer::new(here.clone());
+        let relayed = Arc::new(AtomicUsize::new(0));
+        let relay = Relay {
+            topic: house.topic.clone(),
+            relayed: relayed.clone(),
+        };
+        let relay = ropewalk_core::Client::start(Connection::new(near.into(), peer, here), relay);
+        let feeds = async {
+            for _ in 0..10_000 {
+                relay.tell(Bytes::from(vec![b'x'; 100])).await.unwrap();
+            }
+        };
+        // Until the deaf one is given up, its sender waits, who asks for no room.
+        assert!(timeout(Duration::from_secs(9), feeds).await.is_err());
+        let held = relayed.load(Relaxed);
+        assert!(held < 2_000, "{held} were published past a full topic");
+        assert!(house.weight() < 20_000, "{}", house.weight());
+        while house.topic.subscribers() > 0 {
+            sleep(Duration::from_secs(1)).await;
+        }
+        relay.tell(Bytes::from_static(b"on")).await.unwrap();
+        while relayed.load(Relaxed) <= held {
+            yield_now().await;
+        }
+        // What was written to it has its time to leave.
+        while house.ended.lock().unwrap().is_empty() {
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert!(house.was_behind());
+        drop((deaf, relay, far));
+    });
+}

@@ -335,6 +335,7 @@ impl<P: Protocol> Rig<P> {
         while self.is_open()
             && self.session.transport.change.is_none()
             && self.session.transport.has_room()
+            && !self.is_held()
             && let Some(message) = self.messages.pop_front()
         {
             self.session.message(message)?;
@@ -345,6 +346,12 @@ impl<P: Protocol> Rig<P> {
         progress |= self.session.bodies(&mut cx)?;
         progress |= self.session.offer()?;
         Ok(progress)
+    }
+
+    /// Whether a topic that it filled keeps messages from it.
+    fn is_held(&self) -> bool {
+        let work = self.session.transport.work.as_ref();
+        work.is_some_and(|work| work.is_held())
     }
 
     fn change(&mut self) -> bool {
