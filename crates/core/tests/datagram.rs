@@ -972,3 +972,93 @@ mod unix {
         });
     }
 }
+
+/// Runs a program that says `hello`, and hears it back.
+#[track_caller]
+fn echoed_to(program: &str, arguments: &[&str]) {
+    use std::io::{Read, Write};
+    let mut child = std::process::Command::new(program)
+        .args(arguments)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"hello").unwrap();
+    let mut heard = [0; 5];
+    let read = child.stdout.as_mut().unwrap().read_exact(&mut heard);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    read.unwrap();
+    assert_eq!(&heard, b"hello");
+}
+
+/// Runs a program against an echo on an endpoint, told where that is.
+fn against_an_echo(endpoint: &str, run: impl FnOnce(String) + Send + 'static) {
+    run_in_real_time(async {
+        let (probe, _, _heard) = Probe::new();
+        let endpoint: ServerEndpoint = endpoint.parse().unwrap();
+        let server = endpoint.listen_datagrams(probe).await.unwrap();
+        let at = match server.port() {
+            Some(port) => port.to_string(),
+            None => server.local_address().to_string(),
+        };
+        tokio::task::spawn_blocking(move || run(at)).await.unwrap();
+        drop(server);
+    });
+}
+
+mod with_socat {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs socat; cargo xtask test runs it where it is installed"]
+    fn it_is_echoed_over_udp() {
+        against_an_echo("udp:0", |port| {
+            echoed_to("socat", &["-", &format!("UDP:127.0.0.1:{port}")]);
+        });
+        against_an_echo("udp:[::1]:0", |port| {
+            echoed_to("socat", &["-", &format!("UDP6:[::1]:{port}")]);
+        });
+    }
+
+    #[test]
+    #[ignore = "needs socat; cargo xtask test runs it where it is installed"]
+    fn it_is_echoed_by_a_member_of_its_group() {
+        against_an_echo("udp:0:interface=*:join=239.255.1.9%1", |port| {
+            let to = format!("UDP4-DATAGRAM:239.255.1.9:{port},ip-multicast-if=127.0.0.1");
+            echoed_to("socat", &["-", &to]);
+        });
+    }
+
+    #[test]
+    #[ignore = "needs socat; cargo xtask test runs it where it is installed"]
+    fn it_is_echoed_over_unix_datagrams() {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, client) = (folder.path().join("s"), folder.path().join("c"));
+        let bind = client.display().to_string();
+        against_an_echo(
+            &format!("unix-datagram:{}", server.display()),
+            move |path| {
+                echoed_to("socat", &["-", &format!("UNIX-SENDTO:{path},bind={bind}")]);
+            },
+        );
+        let name = format!("ropewalk-socat-{}", std::process::id());
+        against_an_echo(&format!("unix-datagram:@{name}"), move |_| {
+            let to = format!("ABSTRACT-SENDTO:{name},bind={name}-client");
+            echoed_to("socat", &["-", &to]);
+        });
+    }
+}
+
+mod with_nc {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs nc; cargo xtask test runs it where it is installed"]
+    fn it_is_echoed_over_udp_and_unix_datagrams() {
+        against_an_echo("udp:0", |port| echoed_to("nc", &["-u", "127.0.0.1", &port]));
+        let folder = tempfile::tempdir().unwrap();
+        let server = format!("unix-datagram:{}", folder.path().join("s").display());
+        against_an_echo(&server, |path| echoed_to("nc", &["-uU", &path]));
+    }
+}

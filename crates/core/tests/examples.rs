@@ -161,6 +161,36 @@ fn udp() {
 }
 
 #[test]
+fn multicast() {
+    let start = |name: &str| {
+        let mut child = Example::command("multicast")
+            .arg(name)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap());
+        (child, said)
+    };
+    let line = |said: &mut BufReader<std::process::ChildStdout>| {
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        line
+    };
+    let (mut ada, mut heard_by_ada) = start("ada");
+    assert_eq!(line(&mut heard_by_ada), "ada is there\n");
+    let (mut bob, mut heard_by_bob) = start("bob");
+    assert_eq!(line(&mut heard_by_ada), "bob is there\n");
+    let mut both = [line(&mut heard_by_bob), line(&mut heard_by_bob)];
+    both.sort();
+    assert_eq!(both, ["ada is there\n", "bob is there\n"]);
+    for child in [&mut ada, &mut bob] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
 fn starttls() {
     let output = Example::command("starttls").output().unwrap();
     assert!(output.status.success(), "{output:?}");
