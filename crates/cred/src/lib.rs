@@ -188,8 +188,8 @@ pub use certificate::{Certificate, CertificateName, Fingerprint, NoFingerprint};
 pub use checker::{BoxFuture, Checker};
 #[cfg(feature = "checkers")]
 pub use checkers::{
-    AllowAnonymous, BadLine, CheckerError, EditError, Memory, NewHash, UsersEditor, UsersError,
-    UsersFile, UsersOptions, checker,
+    AllowAnonymous, BadLine, CheckerError, EditError, ListedUser, Memory, NewHash, UsersEditor,
+    UsersError, UsersFile, UsersOptions, checker,
 };
 #[cfg(feature = "postgres")]
 pub use checkers::{PostgresError, PostgresOptions, PostgresUsers};

@@ -266,6 +266,32 @@ fn a_new_file_is_its_owners_alone() {
     );
 }
 
+#[test]
+fn users_are_listed_without_their_hashes() {
+    let (_dir, path) = file("# ours\nalice:{PLAIN}secret\nbob:!\n");
+    let mut editor = UsersEditor::open(&path).unwrap();
+    editor.add("carol", b"secret", QUICK).unwrap();
+    let users = editor.users().unwrap();
+    let listed: Vec<_> = users
+        .iter()
+        .map(|user| (user.name.as_str(), user.scheme, user.locked))
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            ("alice", Some("plain"), false),
+            ("bob", None, true),
+            ("carol", Some("argon2id"), false),
+        ]
+    );
+    assert!(editor.has("alice").unwrap() && !editor.has("dave").unwrap());
+    assert!(matches!(editor.has("a:b"), Err(EditError::Name(_))));
+    drop(editor);
+    fs::write(&path, "alice:$1$weak$hash\n").unwrap();
+    let error = UsersEditor::open(&path).unwrap().users().unwrap_err();
+    assert!(error.to_string().contains(":1: alice: "), "{error}");
+}
+
 /// A client's exchange with a portal.
 async fn sasl(
     portal: &Portal,

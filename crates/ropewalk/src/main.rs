@@ -13,10 +13,12 @@ mod failure;
 mod forward;
 mod lab;
 mod listen;
+mod man;
 mod options;
 mod plan;
 mod site;
 mod small;
+mod user;
 mod web;
 
 use std::process::ExitCode;
@@ -64,7 +66,10 @@ enum Command {
     ///
     /// They run over in 2036, and go on from 0.
     Time(Alone<SmallServer<small::Time>>),
+    /// Change who may log in: a users file, with argon2id hashes
+    User(user::User),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Command {
@@ -79,7 +84,9 @@ impl Command {
             Self::Chargen(chargen) => chargen.run(),
             Self::Daytime(daytime) => daytime.run(),
             Self::Time(time) => time.run(),
+            Self::User(user) => user.run(),
             Self::Completions(completions) => completions.run(),
+            Self::Man(man) => man.run(),
         }
     }
 }

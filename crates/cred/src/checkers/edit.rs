@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::file::{self, Line, UsersError};
 use crate::{
-    Argon2Cost, CostError,
+    Argon2Cost, CostError, PasswordHash,
     sasl::{ScramHash, ScramKeys},
 };
 
@@ -34,6 +34,19 @@ impl Default for NewHash {
     fn default() -> Self {
         Self::Argon2id(Argon2Cost::default())
     }
+}
+
+/// A user of a file, without the hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListedUser {
+    /// The name.
+    pub name: String,
+    /// The scheme of the hash ([`PasswordHash::scheme`]); `plain` for a
+    /// password in the clear, and none where there is no hash to read.
+    pub scheme: Option<&'static str>,
+    /// Whether the user is locked out.
+    pub locked: bool,
 }
 
 /// A users file in hand: `ropewalk user`. Comments, order, and lines that are
@@ -120,6 +133,35 @@ impl UsersEditor {
     /// The users, in the file's order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.lines.iter().filter_map(|(name, _)| name.as_deref())
+    }
+
+    /// Whether there is a user of this name.
+    ///
+    /// # Errors
+    /// [`EditError::Name`] if no user can have it.
+    pub fn has(&self, name: &str) -> Result<bool, EditError> {
+        let name = file::read_name(name).map_err(EditError::Name)?;
+        Ok(self.names().any(|it| it == name))
+    }
+
+    /// The users in the file's order, and how the password of each is kept.
+    ///
+    /// # Errors
+    /// [`EditError::File`] with the lines whose hash cannot be read. An editor
+    /// leaves them as they are, and no server would read them.
+    pub fn users(&self) -> Result<Vec<ListedUser>, EditError> {
+        let lines: Vec<&str> = self.lines.iter().map(|(_, line)| line.as_str()).collect();
+        let text = Zeroizing::new(lines.join("\n"));
+        let users = file::read_all(&text, true, false).map_err(|lines| UsersError::Lines {
+            path: self.path.clone(),
+            lines,
+        })?;
+        let listed = |user: file::User| ListedUser {
+            scheme: user.hash.as_ref().map(PasswordHash::scheme),
+            name: user.name,
+            locked: user.locked,
+        };
+        Ok(users.into_iter().map(listed).collect())
     }
 
     /// Adds a user.

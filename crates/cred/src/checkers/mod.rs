@@ -8,7 +8,7 @@ mod postgres;
 mod spec;
 mod users;
 
-pub use edit::{EditError, NewHash, UsersEditor};
+pub use edit::{EditError, ListedUser, NewHash, UsersEditor};
 pub use file::{BadLine, UsersError};
 pub use memory::{AllowAnonymous, Memory};
 #[cfg(feature = "postgres")]

@@ -16,4 +16,5 @@ mod interop;
 mod lab;
 mod site;
 mod small;
+mod user;
 mod web;
