@@ -8,29 +8,43 @@ use std::{
     io::{self, Write as _},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use futures_util::future::{join, join_all, select_all};
 use ropewalk_core::{
-    Address, Connection, DatagramProtocol, DatagramServer, Handler, Result as Served, Server,
-    ServerEndpoint, ServerOptions, Signals, raise_open_files,
+    Address, Allowance, Connection, DatagramOptions, DatagramProtocol, DatagramServer, Handler,
+    Metrics, Result as Served, Server, ServerEndpoint, ServerOptions, Signals, raise_open_files,
+    tls::TlsServer,
 };
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{failure::Failure, options::Common, plan::Service};
+use crate::{
+    failure::Failure,
+    metrics::{METRICS, Pages},
+    options::Common,
+    plan::Service,
+    web::{self, Http},
+};
 
 /// All that listens in this process.
 pub(crate) struct Servers {
     common: Common,
     signals: Signals,
+    reload: Signal,
+    /// What all of them together may have.
+    allowance: Allowance,
+    metrics: Metrics,
+    ready: Arc<AtomicBool>,
     streams: Vec<Server>,
     datagrams: Vec<DatagramServer<()>>,
     /// Service and endpoint of each, for the listening lines.
     lines: Vec<(&'static str, String)>,
     open_files: Option<u64>,
-    files_needed: usize,
+    /// Of the service whose connections need the most.
+    files_each: usize,
     served: Arc<AtomicU64>,
 }
 
@@ -60,13 +74,17 @@ impl Servers {
         let open_files = raise_open_files()
             .inspect_err(|error| tracing::warn!(%error, "cannot raise the limit of open files"));
         Ok(Self {
+            allowance: Allowance::new(&common.limits()),
+            metrics: Metrics::new(),
+            ready: Arc::default(),
             common,
             signals: Signals::new().map_err(Failure::run)?,
+            reload: signal(SignalKind::hangup()).map_err(Failure::run)?,
             streams: Vec::new(),
             datagrams: Vec::new(),
             lines: Vec::new(),
             open_files: open_files.ok(),
-            files_needed: OTHER_FILES,
+            files_each: 0,
             served: Arc::default(),
         })
     }
@@ -83,16 +101,40 @@ impl Servers {
         option: &'static str,
         endpoint: &ServerEndpoint,
         handler: impl Handler,
-        options: ServerOptions,
+        mut options: ServerOptions,
     ) -> Result<Address, Failure> {
-        let connections = match endpoint.scheme() {
-            "stdio" => 1,
-            _ => options.limits.connections,
-        };
+        options.allowance = Some(self.allowance.clone());
+        if endpoint.scheme() != "stdio" {
+            self.files_each = self.files_each.max(service.files);
+        }
         let handler = Counted {
             handler,
             served: self.served.clone(),
         };
+        self.open(service, option, endpoint, handler, options).await
+    }
+
+    /// Serves the numbers of this process, and whether it is well.
+    pub(crate) async fn metrics(&mut self, endpoint: &ServerEndpoint) -> Result<(), Failure> {
+        let pages = Pages {
+            metrics: self.metrics.clone(),
+            ready: self.ready.clone(),
+        };
+        let options = web::options(self.options());
+        let opened = self.open(METRICS, "--metrics", endpoint, Http::new(pages), options);
+        opened.await.map(drop)
+    }
+
+    async fn open(
+        &mut self,
+        service: Service,
+        option: &'static str,
+        endpoint: &ServerEndpoint,
+        handler: impl Handler,
+        mut options: ServerOptions,
+    ) -> Result<Address, Failure> {
+        options.service = service.name.into();
+        options.metrics = Some(self.metrics.clone());
         let server = endpoint
             .listen_with(handler, options)
             .await
@@ -102,9 +144,6 @@ impl Servers {
         if address != Address::Stdio {
             self.lines.push((service.name, server.local_endpoint()));
         }
-        self.files_needed = connections
-            .saturating_mul(service.files)
-            .saturating_add(self.files_needed);
         self.streams.push(server);
         Ok(address)
     }
@@ -117,8 +156,11 @@ impl Servers {
         endpoint: &ServerEndpoint,
         protocol: impl DatagramProtocol<Message = ()>,
     ) -> Result<Address, Failure> {
+        let mut options = DatagramOptions::default();
+        options.service = service.name.into();
+        options.metrics = Some(self.metrics.clone());
         let server = endpoint
-            .listen_datagrams(protocol)
+            .listen_datagrams_with(protocol, options)
             .await
             .map_err(|error| Failure::listen(option, endpoint, error))?;
         self.lines.push((service.name, server.local_endpoint()));
@@ -146,11 +188,15 @@ impl Servers {
             };
         }
         say(&text);
+        self.ready.store(true, Relaxed);
     }
 
     /// Says so if all the connections that are allowed cannot have an open file each.
     pub(crate) fn check_open_files(&self) {
-        let needed = self.files_needed;
+        let connections = self.common.limits().connections;
+        let needed = connections
+            .saturating_mul(self.files_each)
+            .saturating_add(OTHER_FILES);
         if let Some(limit) = self.open_files
             && usize::try_from(limit).is_ok_and(|limit| limit < needed)
         {
@@ -176,15 +222,27 @@ impl Servers {
         let Self {
             common,
             signals,
+            mut reload,
+            ready,
             mut streams,
             datagrams,
             served,
             ..
         } = self;
+        let certificates = certificates(&streams);
+        let reloads = async {
+            while reload.recv().await.is_some() {
+                read_again(certificates.clone()).await;
+            }
+            pending().await
+        };
         tokio::select! {
             () = signals.first() => {}
+            () = reloads => {}
             ended = ended(&mut streams, &datagrams) => return ended,
         }
+        ready.store(false, Relaxed);
+        tracing::debug!("not ready any more");
         let announce = (common.drain() / 10).min(ANNOUNCE);
         let grace = common.drain() - announce;
         // All announce at the same time, and all stop at the same time.
@@ -199,6 +257,42 @@ impl Servers {
             _ => tracing::warn!(served, cut, "drained; connections were cut at its end"),
         }
         Ok(())
+    }
+}
+
+/// The servers' sides of TLS, each with where it listens.
+fn certificates(streams: &[Server]) -> Vec<(String, TlsServer)> {
+    let of = |server: &Server| Some((server.local_endpoint(), server.tls()?.clone()));
+    streams.iter().filter_map(of).collect()
+}
+
+/// Reads the files of all certificates again, as SIGHUP asks for, and says what came of it. What
+/// cannot be used is not; what was read before is kept in its place.
+async fn read_again(certificates: Vec<(String, TlsServer)>) {
+    let reading = tokio::task::spawn_blocking(move || {
+        let (mut read, mut failed) = (Vec::new(), Vec::new());
+        for (endpoint, tls) in certificates {
+            match tls.reload() {
+                Ok(()) => read.push(endpoint),
+                Err(error) => failed.push(error.to_string()),
+            }
+        }
+        // Several listeners may have the same files.
+        failed.sort();
+        failed.dedup();
+        (read, failed)
+    });
+    // It fails only when the runtime ends.
+    let Ok((read, failed)) = reading.await else {
+        return;
+    };
+    for error in &failed {
+        tracing::error!("SIGHUP: {error}; the certificate of before is kept");
+    }
+    match read.is_empty() {
+        true if failed.is_empty() => tracing::info!("SIGHUP: there is nothing to reload"),
+        true => {}
+        false => tracing::info!("SIGHUP: reloaded the certificates of {}", read.join(", ")),
     }
 }
 

@@ -14,6 +14,7 @@ mod forward;
 mod lab;
 mod listen;
 mod man;
+mod metrics;
 mod options;
 mod plan;
 mod site;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
-use ropewalk_core::{Limits, log, tls::TlsServer};
+use ropewalk_core::{Limits, ServerEndpoint, log, tls::TlsServer};
 
 use crate::failure::Failure;
 
@@ -23,12 +23,17 @@ pub(crate) struct Common {
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<Format>,
 
-    /// Connections at a time, for each listener; further ones wait [default: 10000]
+    /// Where to serve /metrics (Prometheus), /healthz and /readyz over HTTP: tcp:PORT (loopback;
+    /// interface=* for all), unix:PATH; may be repeated
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) metrics: Vec<ServerEndpoint>,
+
+    /// Connections at a time, of all listeners together; further ones wait [default: 10000]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) max_connections: Option<usize>,
 
-    /// Connections at a time from one peer (an IPv4 address, or an IPv6 /64), for each listener; 0
-    /// is no limit [default: 256, and loopback is exempt]
+    /// Connections at a time from one peer (an IPv4 address, or an IPv6 /64), to all listeners
+    /// together; 0 is no limit [default: 256, and loopback is exempt]
     #[arg(long, value_name = "N")]
     max_per_peer: Option<usize>,
 
@@ -61,6 +66,10 @@ impl Common {
             json: self.json || other.json,
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
+            metrics: match self.metrics.is_empty() {
+                true => other.metrics,
+                false => self.metrics,
+            },
             max_connections: self.max_connections.or(other.max_connections),
             max_per_peer: self.max_per_peer.or(other.max_per_peer),
             drain: self.drain.or(other.drain),
@@ -114,16 +123,28 @@ pub(crate) struct Tls {
     /// Its private key, PEM [default: the file of --tls-cert]
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+
+    /// A folder of certificates and keys, PEM, each for the names in it, by SNI; watched, so that
+    /// renewed ones are served without a restart
+    #[arg(long, value_name = "DIR", conflicts_with = "tls_cert")]
+    tls_certs: Option<PathBuf>,
 }
 
 impl Tls {
     /// Whether any of it is given.
     pub(crate) fn is_set(&self) -> bool {
-        self.tls_cert.is_some()
+        self.tls_cert.is_some() || self.tls_certs.is_some()
     }
 
     /// The certificate; none if none is named.
     pub(crate) fn server(&self) -> Result<Option<TlsServer>, Failure> {
+        if let Some(folder) = &self.tls_certs {
+            let server = TlsServer::from_folder(folder).map_err(|error| {
+                let why = format!("{error}, expected a folder of certificates and keys in PEM");
+                Failure::option("--tls-certs", why)
+            })?;
+            return Ok(Some(server));
+        }
         let Some(cert) = &self.tls_cert else {
             return Ok(None);
         };

@@ -14,6 +14,7 @@ use ropewalk_core::{
 use crate::{
     failure::Failure,
     listen::{self, Servers},
+    metrics::METRICS,
     options::{Common, Tls},
 };
 
@@ -67,6 +68,8 @@ pub(crate) struct Plan {
     origin: usize,
     /// This service's could not be read, which is said once and not for each of its listeners.
     no_certificate: bool,
+    /// Opened last, when there is something to measure.
+    metrics: Vec<Planned>,
     at_end: Vec<AtEnd>,
 }
 
@@ -95,15 +98,41 @@ type AtEnd = Box<dyn FnOnce() -> Result<(), Failure>>;
 impl Plan {
     /// Nothing yet, with these options for all that comes.
     pub(crate) fn new(common: Common) -> Self {
-        Self {
+        let metrics = common.metrics.clone();
+        let mut plan = Self {
             common,
             tls: Tls::default(),
             listeners: Vec::new(),
             faults: Vec::new(),
             origin: 0,
             no_certificate: false,
+            metrics: Vec::new(),
             at_end: Vec::new(),
+        };
+        for endpoint in metrics {
+            plan.metrics(endpoint);
         }
+        plan
+    }
+
+    /// Adds a listener for metrics.
+    fn metrics(&mut self, endpoint: ServerEndpoint) {
+        let option = "--metrics";
+        if endpoint.is_datagram() || endpoint.needs_certificate() {
+            let why = "not for metrics, expected tcp, unix, or tls with cert=FILE";
+            self.fault(Failure::usage(option, &endpoint, why));
+        } else if let Err(error) = Schemes::global().check(&endpoint) {
+            self.fault(Failure::listen(option, &endpoint, error));
+        }
+        self.metrics.push(Planned {
+            origin: self.origin,
+            service: METRICS,
+            option,
+            endpoint: endpoint.clone(),
+            open: Box::new(move |servers| {
+                Box::pin(async move { servers.metrics(&endpoint).await })
+            }),
+        });
     }
 
     /// Gives certificates to services that name none themselves.
@@ -157,7 +186,7 @@ impl Plan {
         handler: impl Handler,
         options: ServerOptions,
     ) {
-        if endpoint.scheme() == "udp" {
+        if endpoint.is_datagram() {
             let why = format!(
                 "datagrams cannot carry {}, expected tcp, tls, unix, fd or stdio",
                 service.name
@@ -165,7 +194,7 @@ impl Plan {
             return self.fault(Failure::usage(option, endpoint, why));
         }
         if endpoint.needs_certificate() && options.tls.is_none() && !self.no_certificate {
-            let why = "no certificate, expected --tls-cert FILE, or cert=FILE in the endpoint";
+            let why = "no certificate, expected --tls-cert FILE or --tls-certs DIR, or cert=FILE in the endpoint";
             self.fault(Failure::usage(option, endpoint, why));
         }
         if let Err(error) = options.schemes.check(endpoint) {
@@ -223,9 +252,10 @@ impl Plan {
         self.at_end.push(Box::new(say));
     }
 
-    /// Looks at everything together, and returns all that is wrong.
+    /// Looks at everything together, once all is added, and returns all that is wrong.
     pub(crate) fn check(&mut self) -> Vec<Fault> {
         let mut faults = mem::take(&mut self.faults);
+        self.listeners.append(&mut self.metrics);
         for (n, planned) in self.listeners.iter().enumerate() {
             let mut fault = |why: String| {
                 faults.push(Fault {

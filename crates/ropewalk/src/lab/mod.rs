@@ -109,6 +109,9 @@ impl Lab {
             if self.has(LabService::Web) {
                 opening.web().await?;
             }
+            for endpoint in &self.common.metrics {
+                opening.servers.metrics(endpoint).await?;
+            }
             let Opening { servers, table, .. } = opening;
             // Nobody brings ten thousand connections to each of these, unless they say so.
             if self.common.max_connections.is_some() {

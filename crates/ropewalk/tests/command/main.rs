@@ -14,6 +14,7 @@ mod drain;
 mod forward;
 mod interop;
 mod lab;
+mod operating;
 mod site;
 mod small;
 mod user;
