@@ -17,9 +17,10 @@ use futures_util::future::{join, join_all, select_all};
 use ropewalk_core::{
     Address, Allowance, Connection, DatagramOptions, DatagramProtocol, DatagramServer, Handler,
     Metrics, Result as Served, Server, ServerEndpoint, ServerOptions, Signals, raise_open_files,
+    service::{Notify, drop_privileges},
     tls::TlsServer,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 
 use crate::{
     failure::Failure,
@@ -33,7 +34,8 @@ use crate::{
 pub(crate) struct Servers {
     common: Common,
     signals: Signals,
-    reload: Signal,
+    /// Who wants to know how it goes, as systemd does.
+    manager: Option<Notify>,
     /// What all of them together may have.
     allowance: Allowance,
     metrics: Metrics,
@@ -78,8 +80,8 @@ impl Servers {
             metrics: Metrics::new(),
             ready: Arc::default(),
             common,
-            signals: Signals::new().map_err(Failure::run)?,
-            reload: signal(SignalKind::hangup()).map_err(Failure::run)?,
+            signals: Signals::with_reload().map_err(Failure::run)?,
+            manager: Notify::from_env().map_err(Failure::run)?,
             streams: Vec::new(),
             datagrams: Vec::new(),
             lines: Vec::new(),
@@ -174,9 +176,17 @@ impl Servers {
         self.streams.push(server);
     }
 
+    /// Becomes the account that it is to serve as, once all listens.
+    pub(crate) fn become_user(&self) -> Result<(), Failure> {
+        let Some(account) = &self.common.user else {
+            return Ok(());
+        };
+        drop_privileges(account).map_err(Failure::run)
+    }
+
     /// Says on standard output what listens, once all of it does: whoever waits for the first line
     /// must not meet a process that fails at the second.
-    pub(crate) fn announce(&self) {
+    pub(crate) async fn announce(&self) {
         let mut text = String::new();
         for (service, endpoint) in &self.lines {
             text += &match self.common.json {
@@ -189,6 +199,7 @@ impl Servers {
         }
         say(&text);
         self.ready.store(true, Relaxed);
+        tell(&self.manager, Notify::ready).await;
     }
 
     /// Says so if all the connections that are allowed cannot have an open file each.
@@ -211,8 +222,9 @@ impl Servers {
 
     /// Says what listens, and serves to the end: all that is left to do for most servers.
     pub(crate) async fn serve(self) -> Result<(), Failure> {
+        self.become_user()?;
         self.check_open_files();
-        self.announce();
+        self.announce().await;
         self.until_signal().await
     }
 
@@ -222,7 +234,7 @@ impl Servers {
         let Self {
             common,
             signals,
-            mut reload,
+            manager,
             ready,
             mut streams,
             datagrams,
@@ -231,18 +243,22 @@ impl Servers {
         } = self;
         let certificates = certificates(&streams);
         let reloads = async {
-            while reload.recv().await.is_some() {
+            loop {
+                signals.reload().await;
+                tell(&manager, Notify::reloading).await;
                 read_again(certificates.clone()).await;
+                tell(&manager, Notify::ready).await;
             }
-            pending().await
         };
         tokio::select! {
             () = signals.first() => {}
             () = reloads => {}
+            () = reassure(&manager) => {}
             ended = ended(&mut streams, &datagrams) => return ended,
         }
         ready.store(false, Relaxed);
         tracing::debug!("not ready any more");
+        tell(&manager, Notify::stopping).await;
         let announce = (common.drain() / 10).min(ANNOUNCE);
         let grace = common.drain() - announce;
         // All announce at the same time, and all stop at the same time.
@@ -257,6 +273,29 @@ impl Servers {
             _ => tracing::warn!(served, cut, "drained; connections were cut at its end"),
         }
         Ok(())
+    }
+}
+
+/// Tells the service manager, if there is one. That it does not listen is its affair.
+async fn tell<'a>(
+    manager: &'a Option<Notify>,
+    what: impl AsyncFnOnce(&'a Notify) -> io::Result<()>,
+) {
+    if let Some(manager) = manager
+        && let Err(error) = what(manager).await
+    {
+        tracing::warn!(%error, "cannot tell the service manager");
+    }
+}
+
+/// Tells a service manager with a watchdog that the process is alive; never ends.
+async fn reassure(manager: &Option<Notify>) {
+    match manager.as_ref().and_then(Notify::heartbeat) {
+        Some(every) => loop {
+            tell(manager, Notify::alive).await;
+            sleep(every).await;
+        },
+        None => pending().await,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
-use ropewalk_core::{Limits, ServerEndpoint, log, tls::TlsServer};
+use ropewalk_core::{Limits, ServerEndpoint, log, service::Account, tls::TlsServer};
 
 use crate::failure::Failure;
 
@@ -36,6 +36,11 @@ pub(crate) struct Common {
     /// together; 0 is no limit [default: 256, and loopback is exempt]
     #[arg(long, value_name = "N")]
     max_per_peer: Option<usize>,
+
+    /// The account to become once everything listens, so that root need only bind; certificates that
+    /// are to be reloaded must be readable by it
+    #[arg(long, value_name = "NAME[:GROUP]")]
+    pub(crate) user: Option<Account>,
 
     /// Time to end well after SIGTERM or SIGINT: a tenth of it, one second at most, to announce the
     /// end while new connections are still accepted, the rest for them to end; then they are cut
@@ -72,6 +77,7 @@ impl Common {
             },
             max_connections: self.max_connections.or(other.max_connections),
             max_per_peer: self.max_per_peer.or(other.max_per_peer),
+            user: self.user.or(other.user),
             drain: self.drain.or(other.drain),
         }
     }

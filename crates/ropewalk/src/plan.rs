@@ -99,6 +99,7 @@ impl Plan {
     /// Nothing yet, with these options for all that comes.
     pub(crate) fn new(common: Common) -> Self {
         let metrics = common.metrics.clone();
+        let account = common.user.clone();
         let mut plan = Self {
             common,
             tls: Tls::default(),
@@ -111,6 +112,12 @@ impl Plan {
         };
         for endpoint in metrics {
             plan.metrics(endpoint);
+        }
+        if let Some(account) = account
+            && let Err(error) = account.check()
+        {
+            let why = format!("{error}, expected an account of this system, NAME or NAME:GROUP");
+            plan.fault(Failure::usage("--user", account, why));
         }
         plan
     }

@@ -69,8 +69,9 @@ impl Notify {
         self
     }
 
-    /// How often to say that all is well: twice as often as is asked for.
-    pub(super) fn heartbeat(&self) -> Option<Duration> {
+    /// How often to say that all is well ([`alive`](Self::alive)), where the
+    /// manager wants to hear it: twice as often as it asks for.
+    pub fn heartbeat(&self) -> Option<Duration> {
         self.watchdog.map(|within| within / 2)
     }
 

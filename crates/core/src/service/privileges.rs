@@ -37,6 +37,25 @@ impl Account {
         self.group = Some(name.into());
         self
     }
+
+    /// Looks it up, so that a wrong name is told before anything is bound.
+    /// Whether the process may become it shows when it does.
+    ///
+    /// # Errors
+    /// [`PrivilegeError`]: there is no such user or group, or it is root's.
+    #[cfg(target_os = "linux")]
+    pub fn check(&self) -> Result<(), PrivilegeError> {
+        Ids::of(self).map(drop)
+    }
+
+    /// Looks it up, so that a wrong name is told before anything is bound.
+    ///
+    /// # Errors
+    /// [`PrivilegeError::Unsupported`] on this system.
+    #[cfg(not(target_os = "linux"))]
+    pub fn check(&self) -> Result<(), PrivilegeError> {
+        Err(PrivilegeError::Unsupported(self.clone()))
+    }
 }
 
 impl FromStr for Account {

@@ -113,11 +113,12 @@ impl Lab {
                 opening.servers.metrics(endpoint).await?;
             }
             let Opening { servers, table, .. } = opening;
+            servers.become_user()?;
             // Nobody brings ten thousand connections to each of these, unless they say so.
             if self.common.max_connections.is_some() {
                 servers.check_open_files();
             }
-            servers.announce();
+            servers.announce().await;
             if !self.common.json {
                 listen::say(&table.to_string());
             }

@@ -18,7 +18,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn ropewalk<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ropewalk"));
     command.args(arguments);
-    command.env_remove("RUST_LOG").env_remove("NO_COLOR");
+    for variable in [
+        "RUST_LOG",
+        "NO_COLOR",
+        "ROPEWALK_LOG_FORMAT",
+        "NOTIFY_SOCKET",
+    ] {
+        command.env_remove(variable);
+    }
     command.stdin(Stdio::null());
     command
 }
@@ -71,10 +78,16 @@ impl Running {
 
     /// Starts a server, and waits for nothing.
     pub(crate) fn spawn(arguments: &[&str]) -> Self {
+        Self::spawn_with(arguments, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn spawn_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let scratch = tempfile::tempdir().expect("there is room");
         let mut child = ropewalk(arguments.iter().copied())
             .args(["--log-format", "text"])
             .env("TMPDIR", scratch.path())
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

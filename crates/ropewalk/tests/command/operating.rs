@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpListener,
+    os::unix::{fs::MetadataExt as _, net::UnixDatagram},
     path::Path,
 };
 
@@ -12,7 +13,7 @@ use ropewalk_core::{ClientEndpoint, tls::TestCa};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::common::{Answer, Running, connect, exchange, http, run};
+use crate::common::{Answer, PATIENCE, Running, connect, exchange, http, run};
 
 #[test]
 fn the_numbers_and_the_health_are_told_over_http() {
@@ -289,4 +290,70 @@ async fn a_folder_of_certificates_serves_each_name_its_own() {
         );
         assert_eq!(err.lines().count(), 1, "{err}");
     }
+}
+
+#[test]
+fn the_service_manager_hears_of_the_start_of_reloads_and_of_the_end() {
+    let (folder, _path) = scratch();
+    let socket = folder.path().join("notify.sock");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hears = || {
+        let mut message = [0; 512];
+        let n = manager.recv(&mut message).unwrap();
+        String::from_utf8(message[..n].to_vec()).unwrap()
+    };
+    let socket = socket.to_str().unwrap();
+    let arguments = ["echo", "--listen", "tcp:0"];
+    let mut server = Running::spawn_with(&arguments, &[("NOTIFY_SOCKET", socket)]);
+    assert_eq!(hears(), "READY=1");
+    // It is ready when it says what listens, and not before.
+    assert!(server.out_line().starts_with("listening echo tcp:"));
+    server.signal("HUP");
+    assert!(hears().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert_eq!(hears(), "READY=1");
+    server.signal("TERM");
+    assert_eq!(hears(), "STOPPING=1");
+    let (status, _, log) = server.ended();
+    assert_eq!(status, Some(0), "{log}");
+
+    // A watchdog hears of it at least twice in its time, and at once.
+    let variables = [("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "1000000")];
+    let server = Running::spawn_with(&arguments, &variables);
+    let heard = [hears(), hears(), hears()];
+    assert_eq!(heard, ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    server.end_well();
+}
+
+#[test]
+fn it_becomes_another_account_once_it_listens() {
+    for account in ["nobody-of-this-name", "a:b:c", ":", "root"] {
+        let arguments = ["echo", "--listen", "tcp:0", "--user", account];
+        let (status, out, err) = run(&arguments);
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+        assert!(err.contains("--user") && err.contains(account), "{err}");
+    }
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if !is_root {
+        // Nobody else may become anybody.
+        let (status, out, err) = run(&["echo", "--listen", "tcp:0", "--user", "65533:65533"]);
+        assert_eq!((status, out.as_str()), (Some(1), ""), "{err}");
+        assert!(err.contains("permission denied"), "{err}");
+        return;
+    }
+    let arguments = ["echo", "--listen", "tcp:0", "--user", "65534:65534"];
+    let server = Running::start(&arguments, 1);
+    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    for line in ["Uid:", "Gid:"] {
+        let ids: Vec<_> = status
+            .lines()
+            .find_map(|it| it.strip_prefix(line))
+            .unwrap()
+            .split_whitespace()
+            .collect();
+        assert_eq!(ids, ["65534"; 4], "{line}");
+    }
+    exchange(&mut connect(server.address("echo", "tcp")), "hello");
+    server.end_well();
 }

@@ -237,6 +237,21 @@ fn files_endpoints_and_addresses_are_checked_before_anything_listens() {
         (18, &["listen \"stdio:\"", "the only one"]),
         (19, &["to \"tls:a:5:ca=/nowhere\"", "expected certificates"]),
     ]);
+    let config = Config::new(
+        "user = 'nobody-of-this-name'\nmetrics = ['tcp:5555', 'udp:0']\n\
+         [[service]]\nkind = 'echo'\nlisten = 'tcp:5555'\n",
+    );
+    config.is_wrong(&[
+        (1, &["user \"nobody-of-this-name\"", "expected an account"]),
+        (
+            2,
+            &[
+                "metrics \"tcp:5555\"",
+                "echo listen \"tcp:5555\" has this address",
+            ],
+        ),
+        (2, &["metrics \"udp:0\"", "expected tcp"]),
+    ]);
     let config = Config::new("[[service]]\nkind = 'echo'\nlisten = 'tls:0'\n");
     config.is_wrong(&[(3, &["listen \"tls:0\"", "expected --tls-cert FILE"])]);
 }
