@@ -115,7 +115,8 @@ impl Schemes {
             ServerSpec::Systemd(systemd) => named(systemd::listen(systemd).map(Bound::from)),
             ServerSpec::Haproxy(haproxy) => {
                 let mut bound = Box::pin(self.listen(&haproxy.inner)).await?;
-                bound.headers.push(Trust::new(haproxy.from.clone()));
+                // Before those of the inner endpoint: it is nearer to the wire.
+                bound.headers.insert(0, Trust::new(haproxy.from.clone()));
                 Ok(bound)
             }
             ServerSpec::Other(description) => match self.added.get(description.scheme()) {

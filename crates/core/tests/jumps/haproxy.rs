@@ -114,6 +114,27 @@ fn our_own_header_is_understood() {
     });
 }
 
+/// The jump that stands first is the nearest one: its networks are for who connects, and the next
+/// one's for whom that header names.
+#[test]
+fn each_of_two_proxies_is_believed_by_its_own_networks() {
+    testing::run_in_real_time(async {
+        let endpoint = r"haproxy:from=127.0.0.1/haproxy:from=192.0.2.0\/24/tcp:0";
+        let server = serve(endpoint, ServerOptions::default()).await;
+        let endpoint = server.local_endpoint().parse::<ClientEndpoint>().unwrap();
+        for (outer, believed) in [("192.0.2.9", true), ("203.0.113.9", false)] {
+            let headers = format!(
+                "PROXY TCP4 {outer} 192.0.2.10 1 2\r\nPROXY TCP4 198.51.100.7 192.0.2.11 3 4\r\n"
+            );
+            let conn = endpoint.connect().await.unwrap();
+            let said = answer(conn, headers.as_bytes()).await;
+            let expected = format!("198.51.100.7:3 to 192.0.2.11:4 by {outer}:1\n");
+            assert_eq!(said, if believed { expected } else { String::new() });
+        }
+        server.drain(Duration::ZERO, Duration::from_secs(1)).await;
+    });
+}
+
 #[test]
 fn the_header_comes_before_tls() {
     testing::run_in_real_time(async {
