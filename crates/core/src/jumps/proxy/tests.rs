@@ -157,6 +157,7 @@ fn version_2() {
         v2(0x20, 0x11, &V4),
         v2(0x20, 0x11, b"x"),
         v2(0x21, 0, b""),
+        v2(0x21, 0, b"\x01anything"),
         v2(0x21, 0x10, &V4),
     ] {
         assert_eq!(header(&local), Ok(Header::Local), "{local:?}");

@@ -81,26 +81,27 @@ fn parse(read: &[u8]) -> Result<Header, ProxyHeaderError> {
         INET => {
             let [a, b] = [v4(&mut rest)?, v4(&mut rest)?];
             let [source, destination] = [port(&mut rest)?, port(&mut rest)?];
-            Some(Ends::inet((a, source).into(), (b, destination).into()))
+            Ends::inet((a, source).into(), (b, destination).into())
         }
         INET6 => {
             let [a, b] = [v6(&mut rest)?, v6(&mut rest)?];
             let [source, destination] = [port(&mut rest)?, port(&mut rest)?];
-            Some(Ends::inet((a, source).into(), (b, destination).into()))
+            Ends::inet((a, source).into(), (b, destination).into())
         }
-        UNIX => Some(Ends {
+        UNIX => Ends {
             source: path(take::<PATH>(&mut rest)?),
             destination: path(take::<PATH>(&mut rest)?),
             tlvs: Tlvs::default(),
-        }),
-        _ => None,
+        },
+        // Without a family what follows has no form that we know, and is skipped.
+        _ => return Ok(Header::Local),
     };
     let tlvs = Tlvs::read(rest, read)?;
     // A transport that the proxy had no name for: it gives addresses of nothing that we know.
     let known = family & 0x0f != 0;
-    Ok(match ends {
-        Some(ends) if known => Header::Proxied(Box::new(Ends { tlvs, ..ends })),
-        _ => Header::Local,
+    Ok(match known {
+        true => Header::Proxied(Box::new(Ends { tlvs, ..ends })),
+        false => Header::Local,
     })
 }
 
