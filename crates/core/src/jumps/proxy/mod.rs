@@ -172,15 +172,18 @@ impl Trust {
         Self(from)
     }
 
-    /// Whether a header from this peer is believed. What comes from no network comes from this
-    /// machine, by a way that permissions guard.
+    /// Whether a header from this peer is believed. What comes from within this machine comes by a
+    /// way that permissions guard; of a peer that has no address but words nobody can say so much.
     pub(crate) fn covers(&self, peer: &Address) -> bool {
-        let Some(peer) = peer.inet() else {
-            return true;
-        };
-        match self.0.is_empty() {
-            true => peer.ip().is_loopback(),
-            false => self.0.iter().any(|network| network.contains(peer.ip())),
+        match peer {
+            Address::Inet(peer) if self.0.is_empty() => peer.ip().is_loopback(),
+            Address::Inet(peer) => self.0.iter().any(|network| network.contains(peer.ip())),
+            Address::Unix(_)
+            | Address::Abstract(_)
+            | Address::Memory(_)
+            | Address::Stdio
+            | Address::Process(_) => true,
+            Address::Other(_) => false,
         }
     }
 }

@@ -317,4 +317,7 @@ fn who_is_believed() {
     assert!(named.covers(&peer(far)) && !named.covers(&peer(near)));
     assert!(named.covers(&peer(Ipv4Addr::new(192, 0, 2, 1).into())));
     assert!(named.covers(&Address::Unix(None)));
+    // What another crate's scheme calls its peers in words may be anywhere.
+    let words = Address::Other("203.0.113.1:80".into());
+    assert!(!default.covers(&words) && !named.covers(&words));
 }
