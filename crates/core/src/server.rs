@@ -26,6 +26,9 @@ use crate::{
 pub(crate) const ANNOUNCE: Duration = Duration::from_secs(1);
 pub(crate) const GRACE: Duration = Duration::from_secs(9);
 
+/// How long a drain waits for tasks that were aborted to be dropped.
+const DROPPED: Duration = Duration::from_millis(500);
+
 impl ServerEndpoint {
     /// Listens, and serves every connection with `handler`.
     ///
@@ -328,7 +331,8 @@ impl Server {
     /// Ends well, in three steps: announces, so that each connection says
     /// goodbye, while new ones are still accepted, for `announce` at most;
     /// stops accepting, after what the backlog holds; waits for `grace` at
-    /// most, and cuts the rest.
+    /// most, and cuts the rest. What a handler gave to a task of its own cannot
+    /// be cut; it is waited for half a second more.
     pub async fn drain(self, announce: Duration, grace: Duration) -> Leftover {
         self.drain_shared(announce, grace).await
     }
@@ -341,8 +345,17 @@ impl Server {
         self.registry.drain(Stage::Stopped);
         let _ = timeout(grace, self.registry.until(|open| open == 0)).await;
         let cut = self.registry.kill_all();
-        // An aborted task is dropped at its next turn.
-        self.registry.until(|open| open == 0).await;
+        // An aborted task is dropped at its next turn. A connection that its
+        // handler gave to another task cannot be ended from here, and must not
+        // keep the program from its end.
+        let dropped = self.registry.until(|open| open == 0);
+        if timeout(DROPPED, dropped).await.is_err() {
+            let connections = self.registry.len();
+            tracing::warn!(
+                connections,
+                "could not be cut: a task of their own has them"
+            );
+        }
         Leftover { cut }
     }
 

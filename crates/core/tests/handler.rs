@@ -102,6 +102,32 @@ fn a_handler_that_does_not_listen_is_cut_at_the_end_of_the_drain() {
 
 /// A relay in the middle changes nothing: all bytes both ways, more than any
 /// buffer holds, and each end where it was.
+/// A connection that its handler gave to another task cannot be cut with the handler's. A drain
+/// ends all the same.
+#[test]
+fn a_drain_does_not_wait_for_a_task_that_it_cannot_end() {
+    run(async {
+        let elsewhere = Arc::new(Mutex::new(None));
+        let there = elsewhere.clone();
+        let handler = move |mut conn: Connection| {
+            let task = tokio::spawn(async move {
+                conn.write_all(b"!").await.unwrap();
+                std::future::pending::<()>().await;
+                drop(conn);
+            });
+            *there.lock().unwrap() = Some(task);
+            async { Result::Ok(()) }
+        };
+        let (server, mut conn) = listen(handler, Limits::default()).await;
+        assert_eq!(conn.read(&mut [0]).await.unwrap(), 1);
+        let drained = server.drain(Duration::ZERO, Duration::from_secs(1));
+        let drained = tokio::time::timeout(Duration::from_secs(60), drained).await;
+        assert_eq!(drained.expect("the drain ends").cut, 1);
+        let task = elsewhere.lock().unwrap().take().unwrap();
+        task.abort();
+    });
+}
+
 #[test]
 fn a_relay_passes_on_bytes_and_ends() {
     run(async {
