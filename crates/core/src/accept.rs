@@ -35,6 +35,11 @@ const BACK_OFF: Duration = Duration::from_millis(10);
 /// and a peer in the backlog should not wait much longer than that.
 const BACK_OFF_MOST: Duration = Duration::from_secs(1);
 
+/// Connections that end before they are accepted, one after the other, before
+/// it is taken for the listener's own fault: one that was shut down by somebody
+/// else says of every accept what it would say of a bad connection.
+const IN_A_ROW: u32 = 64;
+
 /// What serves a connection, and what it passes through first.
 pub(crate) struct Service<H> {
     pub(crate) handler: H,
@@ -139,6 +144,8 @@ pub(crate) struct Accepting<H> {
     /// Set where proxies speak for their clients.
     headers: Option<Arc<Headers>>,
     warned: Option<Instant>,
+    /// When it was last said that a peer was refused.
+    refused: Option<Instant>,
 }
 
 impl<H: Handler> Accepting<H> {
@@ -154,11 +161,13 @@ impl<H: Handler> Accepting<H> {
             service,
             headers,
             warned: None,
+            refused: None,
         }
     }
 
     pub(crate) async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         let mut back_off = BACK_OFF;
+        let mut in_a_row = 0;
         loop {
             let event = tokio::select! {
                 biased;
@@ -168,10 +177,12 @@ impl<H: Handler> Accepting<H> {
             match event {
                 Some((Ok(accepted), room)) => {
                     back_off = BACK_OFF;
+                    in_a_row = 0;
                     self.admit(accepted, room);
                 }
                 None => return,
-                Some((Err(error), _)) if is_of_one_connection(&error) => {
+                Some((Err(error), _)) if in_a_row < IN_A_ROW && is_of_one_connection(&error) => {
+                    in_a_row += 1;
                     self.registry.accept_failed(AcceptError::Connection);
                     tracing::debug!(%error, "a connection ended before it was accepted");
                 }
@@ -236,7 +247,7 @@ impl<H: Handler> Accepting<H> {
         }
     }
 
-    fn admit(&self, accepted: Accepted, room: Room) {
+    fn admit(&mut self, accepted: Accepted, room: Room) {
         let Accepted {
             stream,
             peer,
@@ -246,8 +257,14 @@ impl<H: Handler> Accepting<H> {
         let headers = self.headers.as_ref();
         let counted = !headers.is_some_and(|headers| headers.speaks_for_others(&peer));
         let Some(live) = self.registry.admit(room, peer.clone(), local, counted) else {
-            if !self.registry.is_closed() {
-                tracing::info!(%peer, "refused: this peer has as many connections as it may");
+            let why = "this peer has as many connections as it may";
+            if self.registry.is_closed() {
+                return;
+            } else if may_warn(&mut self.refused) {
+                tracing::info!(%peer, "refused: {why}; said at most once a minute");
+            } else {
+                // A peer that comes again and again would fill the log.
+                tracing::debug!(%peer, "refused: {why}");
             }
             return;
         };

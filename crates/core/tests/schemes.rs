@@ -3,18 +3,23 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are test too")]
 
 use std::{
-    io::Write,
+    io::{self, Write},
     os::{fd::AsRawFd, unix::fs::MetadataExt},
     path::PathBuf,
     process::{Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
 };
 
 use ropewalk_core::{
-    Address, BoxFuture, Client, ClientEndpoint, Closed, ConnectError, ConnectOptions, Connection,
-    Credentials, Input, ListenError, Peer, Protocol, Result, Route, Scheme, Schemes, Server,
-    ServerEndpoint, ServerOptions, Stream, Transport, each, endpoint::Description, protocol,
-    testing,
+    Accepted, Address, Bound, BoxFuture, Client, ClientEndpoint, Closed, ConnectError,
+    ConnectOptions, Connection, Credentials, Input, ListenError, Listener, Peer, Protocol, Result,
+    Route, Scheme, Schemes, Server, ServerEndpoint, ServerOptions, Stream, Transport, each,
+    endpoint::Description, protocol, testing,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -140,9 +145,7 @@ fn a_unix_socket_by_path() {
         let taken = listen(&endpoint).await;
         assert!(matches!(taken, Err(ListenError::InUse { .. })), "{taken:?}");
         check(&endpoint).await;
-        server
-            .drain(std::time::Duration::ZERO, std::time::Duration::ZERO)
-            .await;
+        server.drain(Duration::ZERO, Duration::ZERO).await;
         assert!(!path.exists(), "it is removed at the end");
 
         // A server that was killed leaves its file; nobody listens there.
@@ -190,7 +193,7 @@ fn inherited_descriptors() {
         drop(stream);
 
         let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
-        let echo = std::thread::spawn(move || std::io::copy(&mut &far, &mut &far));
+        let echo = std::thread::spawn(move || io::copy(&mut &far, &mut &far));
         check(&format!("fd:{}", near.as_raw_fd())).await;
         drop(near);
         echo.join().unwrap().unwrap();
@@ -269,6 +272,49 @@ impl Scheme for Shout {
             ))
         })
     }
+}
+
+/// A socket that somebody else has shut down: accept fails for ever.
+struct Broken(Arc<AtomicUsize>);
+
+impl Scheme for Broken {
+    fn name(&self) -> &str {
+        "broken"
+    }
+    fn listen<'a>(
+        &'a self,
+        _: &'a Description,
+        _: &'a Schemes,
+    ) -> BoxFuture<'a, Result<Bound, ListenError>> {
+        Box::pin(async move { Ok(Bound::new(Self(self.0.clone()))) })
+    }
+}
+
+impl Listener for Broken {
+    fn poll_accept(&mut self, _: &mut Context<'_>) -> Poll<Option<io::Result<Accepted>>> {
+        // A test that fails should end.
+        match self.0.fetch_add(1, Relaxed) {
+            ..100_000 => Poll::Ready(Some(Err(io::ErrorKind::InvalidInput.into()))),
+            _ => Poll::Pending,
+        }
+    }
+    fn local(&self) -> Address {
+        Address::Other("broken".into())
+    }
+}
+
+#[test]
+fn a_listener_that_is_broken_takes_no_processor() {
+    testing::run(async {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let schemes = Schemes::new().add(Broken(asked.clone()));
+        let endpoint: ServerEndpoint = "broken:".parse().unwrap();
+        let server = endpoint.listen_with(each::<Echo>(), schemes).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let asked = asked.load(Relaxed);
+        assert!((60..300).contains(&asked), "{asked} times in a minute");
+        server.drain(Duration::ZERO, Duration::ZERO).await;
+    });
 }
 
 #[test]

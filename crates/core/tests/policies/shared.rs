@@ -196,3 +196,26 @@ fn nobody_is_forgotten() {
         }
     });
 }
+
+/// Who comes again and again must not fill the log.
+#[test]
+fn refusals_are_said_once_a_minute() {
+    let (said, ()) = log::heard(tracing::Level::INFO, || {
+        testing::run_in_real_time(async {
+            let server = listen("tcp:0", each::<Echo>(), |o| {
+                o.limits.per_peer = 1;
+                o.limits.loopback_exempt = false;
+            })
+            .await;
+            let port = server.port().unwrap();
+            let mut first = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            assert!(lives(&mut first).await);
+            for _ in 0..5 {
+                let mut refused = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                assert!(!lives(&mut refused).await);
+            }
+            assert_eq!(server.counts().refused, 5);
+        });
+    });
+    assert_eq!(said.matches("refused: ").count(), 1, "{said}");
+}
