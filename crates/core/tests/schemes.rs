@@ -148,6 +148,15 @@ fn a_unix_socket_by_path() {
         server.drain(Duration::ZERO, Duration::ZERO).await;
         assert!(!path.exists(), "it is removed at the end");
 
+        // What another one has bound in its place meanwhile is not its to remove.
+        let server = listen(&endpoint).await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let other = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        server.drain(Duration::ZERO, Duration::ZERO).await;
+        assert!(path.exists(), "the other one is still reached");
+        drop(other);
+        std::fs::remove_file(&path).unwrap();
+
         // A server that was killed leaves its file; nobody listens there.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());

@@ -12,7 +12,7 @@ use std::{
         fd::OwnedFd,
         unix::fs::{FileTypeExt, PermissionsExt},
     },
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -24,7 +24,7 @@ use super::{DatagramSocket, Datagrams, UnsentDatagrams};
 use crate::{
     Address,
     endpoint::{UnixDatagramConnect, UnixDatagramListen, UnixPath},
-    schemes::abstract_address,
+    schemes::{SocketFile, abstract_address},
 };
 
 pub(crate) struct Unix {
@@ -32,7 +32,7 @@ pub(crate) struct Unix {
     local: Address,
     peer: Option<Address>,
     /// Removed when the socket closes.
-    file: Option<PathBuf>,
+    file: Option<SocketFile>,
     buffer: Vec<u8>,
 }
 
@@ -71,7 +71,7 @@ fn socket() -> io::Result<Socket> {
 }
 
 /// Binds a socket; returns the file to be removed.
-fn bind(socket: &Socket, path: &UnixPath, mode: Option<u32>) -> io::Result<Option<PathBuf>> {
+fn bind(socket: &Socket, path: &UnixPath, mode: Option<u32>) -> io::Result<Option<SocketFile>> {
     let file = match path {
         UnixPath::File(path) => path,
         UnixPath::Abstract(_) => {
@@ -88,13 +88,11 @@ fn bind(socket: &Socket, path: &UnixPath, mode: Option<u32>) -> io::Result<Optio
         let _ = descriptor.set_permissions(Permissions::from_mode(mode));
     }
     socket.bind(&SockAddr::unix(file)?)?;
-    if let Some(mode) = mode
-        && let Err(error) = fs::set_permissions(file, Permissions::from_mode(mode))
-    {
-        let _ = fs::remove_file(file);
-        return Err(error);
+    let bound = SocketFile::new(file);
+    if let Some(mode) = mode {
+        fs::set_permissions(file, Permissions::from_mode(mode))?;
     }
-    Ok(Some(file.clone()))
+    Ok(Some(bound))
 }
 
 /// Removes a socket file that nobody receives at any more. Anything else in its
@@ -118,28 +116,19 @@ fn system_address(path: &UnixPath) -> io::Result<SockAddr> {
 }
 
 impl Unix {
-    fn new(socket: Socket, peer: Option<Address>, file: Option<PathBuf>) -> io::Result<Self> {
-        let socket = UnixDatagram::from_std(OwnedFd::from(socket).into());
-        let local = socket.and_then(|socket| {
-            let local = match &file {
-                Some(path) => Address::Unix(Some(Arc::from(path.as_path()))),
-                None => socket.local_addr()?.into(),
-            };
-            Ok((socket, local))
-        });
-        match local {
-            Ok((socket, local)) => Ok(Self {
-                socket,
-                local,
-                peer,
-                file,
-                buffer: Vec::new(),
-            }),
-            Err(error) => {
-                file.map(fs::remove_file);
-                Err(error)
-            }
-        }
+    fn new(socket: Socket, peer: Option<Address>, file: Option<SocketFile>) -> io::Result<Self> {
+        let socket = UnixDatagram::from_std(OwnedFd::from(socket).into())?;
+        let local = match &file {
+            Some(file) => file.address(),
+            None => socket.local_addr()?.into(),
+        };
+        Ok(Self {
+            socket,
+            local,
+            peer,
+            file,
+            buffer: Vec::new(),
+        })
     }
 
     /// Sends without a wait: the system does not say when a receiver that one
@@ -204,9 +193,7 @@ impl DatagramSocket for Unix {
 
 impl Drop for Unix {
     fn drop(&mut self) {
-        if let Some(path) = self.file.take() {
-            // Gone already, or not ours any more: nothing is lost either way.
-            let _ = fs::remove_file(path);
-        }
+        // Before the socket is closed.
+        self.file = None;
     }
 }

@@ -30,7 +30,7 @@ pub use route::Route;
 pub(crate) use systemd::VARIABLES as SYSTEMD_VARIABLES;
 pub(crate) use tcp::{bind_udp, resolve as resolve_host, socket_address};
 use tokio_util::sync::CancellationToken;
-pub(crate) use unix::abstract_address;
+pub(crate) use unix::{SocketFile, abstract_address};
 
 #[cfg(feature = "tls")]
 use crate::endpoint::TlsConnect;

@@ -5,7 +5,7 @@ use std::{
     fs, io,
     os::unix::{
         ffi::OsStrExt,
-        fs::{FileTypeExt, PermissionsExt},
+        fs::{FileTypeExt, MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
     sync::Arc,
@@ -25,13 +25,50 @@ pub(super) struct Unix {
     listener: UnixListener,
     local: Address,
     /// Removed when the listener ends.
-    file: Option<PathBuf>,
+    file: Option<SocketFile>,
+}
+
+/// The file of a socket that was bound here, removed when this is dropped. To be
+/// dropped while the socket is open: as long as it is, its inode is no other
+/// file's.
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    inode: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    /// That of a socket that was just bound.
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            inode: inode(path),
+            path: path.to_owned(),
+        }
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        Address::Unix(Some(Arc::from(self.path.as_path())))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Somebody may have removed it, and another server have bound another
+        // one in its place.
+        if self.inode.is_some() && inode(&self.path) == self.inode {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let data = fs::symlink_metadata(path).ok()?;
+    Some((data.dev(), data.ino()))
 }
 
 impl Unix {
-    pub(super) fn new(listener: UnixListener, file: Option<PathBuf>) -> io::Result<Self> {
+    pub(super) fn new(listener: UnixListener, file: Option<SocketFile>) -> io::Result<Self> {
         let local = match &file {
-            Some(path) => Address::Unix(Some(Arc::from(path.as_path()))),
+            Some(file) => file.address(),
             None => listener.local_addr()?.into(),
         };
         Ok(Self {
@@ -39,13 +76,6 @@ impl Unix {
             local,
             file,
         })
-    }
-
-    fn remove_file(&mut self) {
-        if let Some(path) = self.file.take() {
-            // Gone already, or not ours any more: nothing is lost either way.
-            let _ = fs::remove_file(path);
-        }
     }
 
     fn accepted(&self, stream: UnixStream) -> Accepted {
@@ -66,7 +96,7 @@ impl Listener for Unix {
     }
 
     fn finish(mut self: Box<Self>) -> Vec<Accepted> {
-        self.remove_file();
+        self.file = None;
         let Ok(socket) = socket2::SockRef::from(&self.listener).try_clone() else {
             return Vec::new();
         };
@@ -81,7 +111,8 @@ impl Listener for Unix {
 
 impl Drop for Unix {
     fn drop(&mut self) {
-        self.remove_file();
+        // Before the socket is closed.
+        self.file = None;
     }
 }
 
@@ -97,10 +128,11 @@ pub(super) async fn listen(unix: &UnixListen) -> io::Result<Unix> {
         UnixPath::File(path) => {
             remove_stale(path).await?;
             socket.bind(&SockAddr::unix(path)?)?;
+            let file = SocketFile::new(path);
             if let Some(mode) = unix.mode {
                 fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
             }
-            Some(path.clone())
+            Some(file)
         }
     };
     // Only now can anybody connect, so the mode is in force from the first.
