@@ -207,19 +207,28 @@ impl ServerEndpoint {
         if let Some(inner) = self.inner() {
             return inner.shown(local);
         }
-        match (local, self.scheme()) {
-            (Address::Stdio, _) => "stdio:".to_owned(),
-            (Address::Inet(address), "fd" | "systemd") => format!("tcp:{address}"),
-            (Address::Unix(Some(path)), _) => {
-                shortest(format!("unix:{}", quote(&path.display().to_string())))
-            }
-            (Address::Abstract(name), _) => {
-                let name = String::from_utf8_lossy(name);
-                shortest(format!("unix:@{}", quote(&name)))
-            }
-            (Address::Memory(name), _) => shortest(format!("mem:{}", quote(name))),
-            (address, scheme) => format!("{scheme}:{address}"),
+        place(self.scheme(), local)
+    }
+}
+
+/// What listens there, as a string that is accepted back.
+pub(crate) fn place(scheme: &str, local: &Address) -> String {
+    let unix = match scheme {
+        "unix-datagram" => scheme,
+        _ => "unix",
+    };
+    match (local, scheme) {
+        (Address::Stdio, _) => "stdio:".to_owned(),
+        (Address::Inet(address), "fd" | "systemd") => format!("tcp:{address}"),
+        (Address::Unix(Some(path)), _) => {
+            shortest(format!("{unix}:{}", quote(&path.display().to_string())))
         }
+        (Address::Abstract(name), _) => {
+            let name = String::from_utf8_lossy(name);
+            shortest(format!("{unix}:@{}", quote(&name)))
+        }
+        (Address::Memory(name), _) => shortest(format!("mem:{}", quote(name))),
+        (address, scheme) => format!("{scheme}:{address}"),
     }
 }
 

@@ -867,6 +867,24 @@ mod unix {
         });
     }
 
+    #[test]
+    fn where_it_listens_is_accepted_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a:b");
+        run_in_real_time(async {
+            let (probe, _, _heard) = Probe::new();
+            let quoted = ropewalk_core::endpoint::quote(&path.display().to_string());
+            let endpoint: ServerEndpoint = format!("unix-datagram:{quoted}").parse().unwrap();
+            let server = endpoint.listen_datagrams(probe).await.unwrap();
+            assert_eq!(server.local_endpoint(), endpoint.to_string());
+            // What another one has bound in its place is not its to remove.
+            std::fs::remove_file(&path).unwrap();
+            let _other = Plain::bind(&path).unwrap();
+            assert!(server.drain(Duration::from_secs(5)).await);
+            assert!(path.exists());
+        });
+    }
+
     /// Greets its peer, and tells what comes back.
     struct Greet(mpsc::UnboundedSender<String>);
 

@@ -141,7 +141,7 @@ impl<M: Send + 'static> DatagramServer<M> {
 
     /// Where it listens, as a server's endpoint string.
     pub fn local_endpoint(&self) -> String {
-        format!("{}:{}", self.scheme, self.local)
+        crate::server::place(&self.scheme, &self.local)
     }
 
     /// The port it listens on, where it has one.
