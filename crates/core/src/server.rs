@@ -143,6 +143,8 @@ impl ServerOptions {
     ) -> Result<Server, ListenError> {
         let mut layers = bound.layers;
         #[cfg(feature = "tls")]
+        let clients = bound.tls.as_ref().and_then(|asked| asked.clients.clone());
+        #[cfg(feature = "tls")]
         let tls = match bound.tls {
             Some(asked) => {
                 let tls = asked.or(self.tls, endpoint)?;
@@ -197,6 +199,8 @@ impl ServerOptions {
             shards: threads,
             #[cfg(feature = "tls")]
             tls,
+            #[cfg(feature = "tls")]
+            clients,
         })
     }
 }
@@ -254,6 +258,9 @@ pub struct Server {
     shards: Vec<Shard>,
     #[cfg(feature = "tls")]
     tls: Option<crate::tls::TlsServer>,
+    /// What its endpoint asks of clients (`client-ca=`).
+    #[cfg(feature = "tls")]
+    clients: Option<Arc<crate::tls::Clients>>,
 }
 
 /// The accept loop of one socket.
@@ -305,11 +312,19 @@ impl Server {
         self.registry.kill(id)
     }
 
-    /// Serves new connections with another certificate. False if this server
-    /// does not speak TLS.
+    /// Serves new connections as `tls` would, with another certificate as a
+    /// rule. What the endpoint itself asks of clients (`client-ca=`) stays in
+    /// force. False if this server does not speak TLS, or `tls` is a
+    /// configuration of rustls that cannot be asked for that; then nothing
+    /// changes.
     #[cfg(feature = "tls")]
     pub fn reload_tls(&self, tls: &crate::tls::TlsServer) -> bool {
-        self.tls.as_ref().inspect(|own| own.replace(tls)).is_some()
+        let replace = |own: &crate::tls::TlsServer| {
+            own.replace_keeping(tls, self.clients.as_ref())
+                .inspect_err(|error| tracing::error!(%error, "the certificate is not replaced"))
+                .is_ok()
+        };
+        self.tls.as_ref().is_some_and(replace)
     }
 
     /// Reads the files of its certificates again, for new connections: see

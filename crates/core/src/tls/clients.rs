@@ -38,7 +38,7 @@ pub(super) enum Authorities {
 }
 
 /// What is asked of clients, and what that means at present.
-pub(super) struct Clients {
+pub(crate) struct Clients {
     asked: Option<(Authorities, ClientCertificates)>,
     present: RwLock<Arc<Present>>,
 }

@@ -70,6 +70,7 @@ use std::{io, sync::Arc, time::UNIX_EPOCH};
 pub use ca::TestCa;
 pub use client::TlsClient;
 pub use clients::ClientCertificates;
+pub(crate) use clients::Clients;
 pub use error::TlsError;
 pub use failure::{HandshakeCounts, HandshakeError, HandshakeFailure};
 pub use info::TlsInfo;

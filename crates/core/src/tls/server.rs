@@ -190,6 +190,20 @@ impl TlsServer {
         *self.0.now.write().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
+    /// As [`replace`](Self::replace), with what an endpoint asks of clients
+    /// whoever serves it.
+    pub(crate) fn replace_keeping(
+        &self,
+        other: &Self,
+        clients: Option<&Arc<Clients>>,
+    ) -> Result<(), TlsError> {
+        match clients {
+            Some(clients) => self.replace(&other.with_clients(clients.clone())?),
+            None => self.replace(other),
+        }
+        Ok(())
+    }
+
     /// Reads again whatever files this came from: certificates, keys, the
     /// folder, the authorities of clients. New connections, here and in all
     /// that was made of this, are served with what was read; open ones keep
@@ -404,7 +418,9 @@ impl fmt::Debug for TlsServer {
 /// What a `tls:` endpoint says about its side of TLS, its files read.
 pub(crate) struct Asked {
     own: Option<TlsServer>,
-    clients: Option<Arc<Clients>>,
+    /// Holds whatever certificate is served: see
+    /// [`replace_keeping`](TlsServer::replace_keeping).
+    pub(crate) clients: Option<Arc<Clients>>,
 }
 
 impl Asked {

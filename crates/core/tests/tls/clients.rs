@@ -296,6 +296,43 @@ fn an_endpoint_asks_for_certificates() {
     });
 }
 
+/// What an endpoint asks for is not lost with the certificate that it began with.
+#[test]
+fn another_certificate_asks_clients_for_the_same() {
+    let (root, ours) = (Authority::new("servers"), Authority::new("clients"));
+    let ada = ours.issue(&["ada.test"]);
+    let files = Folder::new(&[
+        ("root.pem", &root.pem),
+        ("ours.pem", &ours.pem),
+        ("ada.pem", &ada.both()),
+    ]);
+    let at = |name: &str| files.path().join(name).display().to_string();
+    let new = || {
+        let own = root.issue(&["127.0.0.1"]);
+        TlsServer::from_pem(own.chain.as_bytes(), own.key.as_bytes()).unwrap()
+    };
+    testing::run_in_real_time(async {
+        let endpoint = format!("tls:0:client-ca={}", at("ours.pem"));
+        let endpoint: ServerEndpoint = endpoint.parse().unwrap();
+        let mut options = ServerOptions::default();
+        options.tls = Some(new());
+        let server = endpoint.listen_with(each::<Echo>(), options).await.unwrap();
+        let known = format!("{}:ca={}", server.local_endpoint(), at("root.pem"));
+        for _ in 0..2 {
+            for (client, may) in [
+                (format!("{known}:cert={}", at("ada.pem")), true),
+                (known.clone(), false),
+            ] {
+                let client: ClientEndpoint = client.parse().unwrap();
+                let mut conn = client.connect().await.unwrap();
+                let came = echoes(&mut conn).await;
+                assert_eq!(came.is_ok(), may, "{client}: {came:?}");
+            }
+            assert!(server.reload_tls(&new()));
+        }
+    });
+}
+
 #[test]
 fn what_cannot_be_asked_of_clients_is_an_error() {
     let root = Authority::new("root");
