@@ -15,6 +15,7 @@ use std::{
 
 use tokio::{
     sync::oneshot,
+    task::coop::consume_budget,
     time::{sleep, timeout},
 };
 use tracing::Instrument;
@@ -35,9 +36,9 @@ const BACK_OFF: Duration = Duration::from_millis(10);
 /// and a peer in the backlog should not wait much longer than that.
 const BACK_OFF_MOST: Duration = Duration::from_secs(1);
 
-/// Connections that end before they are accepted, one after the other, before
-/// it is taken for the listener's own fault: one that was shut down by somebody
-/// else says of every accept what it would say of a bad connection.
+/// Errors in a row that may be those of a connection or the listener's own,
+/// until they are taken for the latter: a listener that was shut down by
+/// somebody else says of every accept what it would say of a bad connection.
 const IN_A_ROW: u32 = 64;
 
 /// What serves a connection, and what it passes through first.
@@ -182,9 +183,12 @@ impl<H: Handler> Accepting<H> {
                 }
                 None => return,
                 Some((Err(error), _)) if in_a_row < IN_A_ROW && is_of_one_connection(&error) => {
-                    in_a_row += 1;
+                    in_a_row += u32::from(may_be_of_the_listener(&error));
                     self.registry.accept_failed(AcceptError::Connection);
                     tracing::debug!(%error, "a connection ended before it was accepted");
+                    // A thousand of them in the backlog are no reason to wait,
+                    // and none to keep other tasks waiting.
+                    consume_budget().await;
                 }
                 // No descriptors, no buffers: they come back when connections
                 // end. Trying at once again would spin.
@@ -322,6 +326,13 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | Kind::PermissionDenied
             | Kind::InvalidInput
     )
+}
+
+/// Whether such an error may as well be about the listener: that it listens no
+/// more, or that this process may not accept at all.
+fn may_be_of_the_listener(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::InvalidInput | Kind::PermissionDenied)
 }
 
 /// In the place of a listener that has ended.
