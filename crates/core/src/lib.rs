@@ -146,6 +146,7 @@
 //! | `DatagramProtocol`, `listenUDP`, `listenUNIXDatagram` | [`DatagramProtocol`], [`ServerEndpoint::listen_datagrams`], [`ClientEndpoint::start_datagrams`] |
 //! | `listenMulticast`, `joinGroup`, `setTTL`, `setLoopbackMode`, `setOutgoingInterface`, `setBroadcastAllowed` | the options of `udp:`; [`DatagramTransport::join`], [`DatagramTransport::set`] |
 //! | `reactor.spawnProcess`, `ProcessProtocol`, `getProcessOutput` | [`process::Command`]: `spawn` with a protocol on its connection, `output` |
+//! | `procmon`, `ProcessMonitor` | a [`process::Command`] among [`Services`] |
 //! | `ClientService`, `ReconnectingClientFactory` | [`ClientService`], with a [`BackOff`] |
 //! | `MultiService`, `TimerService`, `StreamServerEndpointService` | [`Services`], [`LoopingCall`](schedule::LoopingCall), [`service::listen`] |
 //! | `privilegedStartService`, `Application(name, uid, gid)` | [`Service::bind`], [`service::Program`] |

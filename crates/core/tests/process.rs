@@ -4,8 +4,9 @@
 use std::{os::unix::process::ExitStatusExt, time::Duration};
 
 use ropewalk_core::{
-    Closed, Connection, Error, Input, Protocol, Result, Transport,
+    BackOff, Closed, Connection, Error, Input, Protocol, Result, Services, Transport,
     process::{Command, ProcessError, SignalKind, Stderr, Terminal},
+    service::{Restart, Service, ServiceOptions, Stop},
     testing::{self, run_in_real_time},
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -343,4 +344,64 @@ fn without_a_terminal_there_is_no_size() {
 fn a_program_is_shown_as_a_shell_needs_it() {
     let program = Command::new("grep").args(["two words", "it's", ""]);
     assert_eq!(program.to_string(), "grep 'two words' \"it's\" ''");
+}
+
+/// It fails twice, and then stays; what it says is in the log, and it goes
+/// with all that it started.
+#[test]
+fn as_a_service_it_is_run_again_and_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = folder.path().join("count");
+    let script = "echo x >> $COUNT; test $(wc -l < $COUNT) -lt 3 && exit 3; echo up; echo bad >&2; sleep 1000 & wait";
+    let command = shell(script).env("COUNT", &count);
+    let (logged, ()) = log::heard(tracing::Level::INFO, || {
+        run(async {
+            let mut options = ServiceOptions::from(Restart::OnFailure);
+            options.back_off = BackOff::default();
+            options.back_off.initial = Duration::from_millis(1);
+            let stop = Stop::new(Duration::ZERO, Duration::from_secs(60));
+            let services = Services::new()
+                .stop(stop)
+                .add_with(command.clone(), options);
+            let running = services.start();
+            let status = running.status();
+            // The third run is the one that stays.
+            status.until(|s| s.children[0].restarts == 2).await;
+            while std::fs::read_to_string(&count)? != "x\nx\nx\n" {
+                tokio::task::yield_now().await;
+            }
+            assert!(status.is_ready());
+            running.stop().await
+        });
+    });
+    assert_eq!(std::fs::read_to_string(&count).unwrap(), "x\nx\nx\n");
+    assert!(logged.contains("exit status: 3"), "{logged}");
+}
+
+#[test]
+fn as_a_service_it_may_end_and_what_it_said_is_logged() {
+    let (logged, ()) = log::heard(tracing::Level::INFO, || {
+        run(async {
+            let mut running = shell("echo out; echo err >&2; read line || echo no input").start();
+            running.ended().await
+        });
+    });
+    for line in ["message=out\n", "message=err\n", "message=no input\n"] {
+        assert!(logged.contains(line), "{line:?} in {logged:?}");
+    }
+    run(async {
+        let error = shell("exit 4").start().ended().await.unwrap_err();
+        assert!(
+            error.to_string().contains("sh ended: exit status: 4"),
+            "{error}"
+        );
+        let error = Command::new("/no/such/program").start().ended().await;
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("cannot start program")
+        );
+        Ok(())
+    });
 }

@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, BufReader, ReadBuf},
     net::unix::pipe,
-    process::{ChildStderr, ChildStdin, ChildStdout},
+    process::{ChildStdin, ChildStdout},
     signal::unix::SignalKind,
     time::timeout,
 };
@@ -150,13 +150,13 @@ impl fmt::Debug for Process {
     }
 }
 
-/// Writes what a process says on its standard error to the log.
+/// Writes what a process says to the log.
 pub(super) async fn log_lines(
     program: String,
     (exit, pid): (Exit, Option<u32>),
-    stderr: ChildStderr,
+    said: impl AsyncRead + Unpin,
 ) {
-    let mut lines = BufReader::new(stderr);
+    let mut lines = BufReader::new(said);
     let read = async {
         let mut line = Vec::new();
         loop {
@@ -230,6 +230,14 @@ impl Child {
             ended: None,
             ends,
         }
+    }
+
+    /// The same with nothing more on its standard input; a terminal stays open.
+    pub(super) fn without_input(mut self) -> Self {
+        if let Ends::Pipes { stdin, .. } = &mut self.ends {
+            *stdin = None;
+        }
+        self
     }
 
     /// The end of its input.

@@ -3,8 +3,8 @@
 //!
 //! An `exec:` endpoint starts a command in one string. This is the same with
 //! everything that a string does not say: environment, folder, account, where
-//! the errors go, a terminal. [`Command::output`] runs one to its end, and a
-//! [`Monitor`] keeps one running.
+//! the errors go, a terminal. [`Command::output`] runs one to its end; as a
+//! [service](crate::service), one is kept running.
 //!
 //! No shell is involved anywhere; whoever wants one names it.
 //!
@@ -19,7 +19,7 @@
 //! ```
 
 mod child;
-
+mod monitor;
 mod output;
 mod terminal;
 
@@ -69,6 +69,14 @@ pub enum ProcessError {
         program: String,
         /// The time it had.
         after: Duration,
+    },
+    /// It ended with a status other than success.
+    #[error("{program} ended: {status}")]
+    Failed {
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
     },
     /// It has ended already, and cannot be told anything.
     #[error("the process has ended")]
@@ -233,8 +241,8 @@ impl Command {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn spawn(&self) -> Result<(Process, Connection), ProcessError> {
-        let (process, child) = self.start().map_err(|source| ProcessError::Start {
-            program: self.name(),
+        let (process, child) = self.launch().map_err(|source| ProcessError::Start {
+            program: self.program_name(),
             source,
         })?;
         let peer = Peer::new(Address::Process(self.to_string().into()));
@@ -242,13 +250,17 @@ impl Command {
         Ok((process, connection))
     }
 
-    pub(crate) fn start(&self) -> io::Result<(Process, Child)> {
+    pub(crate) fn launch(&self) -> io::Result<(Process, Child)> {
         if let Some(terminal) = &self.terminal {
             return terminal.start(self.command());
         }
         let (process, child, stderr) = self.start_with_pipes(false)?;
         if let Some(stderr) = stderr {
-            tokio::spawn(child::log_lines(self.name(), process.watch(), stderr));
+            tokio::spawn(child::log_lines(
+                self.program_name(),
+                process.watch(),
+                stderr,
+            ));
         }
         Ok((process, child))
     }
@@ -315,7 +327,7 @@ impl Command {
 
     /// The program without the way to it and its arguments, which may hold
     /// secrets.
-    fn name(&self) -> String {
+    fn program_name(&self) -> String {
         let path = std::path::Path::new(&self.program);
         path.file_name()
             .unwrap_or(&self.program)

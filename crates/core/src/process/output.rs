@@ -50,7 +50,7 @@ impl Command {
         let (process, mut child, stderr) =
             self.start_with_pipes(true)
                 .map_err(|source| ProcessError::Start {
-                    program: self.name(),
+                    program: self.program_name(),
                     source,
                 })?;
         let (mut stdout, mut stdin) = tokio::io::split(&mut child);
@@ -78,7 +78,7 @@ impl Command {
             None => work.await,
             Some(after) => timeout(after, work).await.unwrap_or_else(|_| {
                 Err(ProcessError::TimedOut {
-                    program: self.name(),
+                    program: self.program_name(),
                     after,
                 })
             }),
@@ -93,7 +93,7 @@ impl Command {
             .await?;
         match said.len() > self.limit {
             true => Err(ProcessError::TooMuchOutput {
-                program: self.name(),
+                program: self.program_name(),
                 limit: self.limit,
             }),
             false => Ok(said.into()),

@@ -201,7 +201,7 @@ impl<'a> Route<'a> {
             ClientSpec::Exec(command) => {
                 let program = Command::new(&command.program).args(&command.args);
                 let address = Address::Process(command.text.as_str().into());
-                let child = program.start().map(|(_, child)| child);
+                let child = program.launch().map(|(_, child)| child);
                 child.map(|child| Accepted::new(child, Peer::new(address), Address::Stdio))
             }
             ClientSpec::Mem(name) => self.options.schemes.memory.connect(name).await,
