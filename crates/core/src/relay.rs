@@ -26,11 +26,12 @@ use crate::{Address, Connection};
 /// # use ropewalk_core::*;
 /// # async fn example() -> Result {
 /// let to: ClientEndpoint = "tls:mail.example.com:993".parse()?;
-/// let server = "tcp:1143".parse::<ServerEndpoint>()?.listen(move |near: Connection| {
+/// let from: ServerEndpoint = "tcp:1143".parse()?;
+/// let forward = move |near: Connection| {
 ///     let to = to.clone();
 ///     async move { Ok(relay(near, to.connect().await?).await?) }
-/// });
-/// # server.await?.until_signal().await
+/// };
+/// from.listen(forward).await?.until_signal().await
 /// # }
 /// ```
 ///

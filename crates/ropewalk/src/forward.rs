@@ -69,7 +69,9 @@ impl ServerArgs for Forward {
 impl Forward {
     /// How to connect to the target; what can be known before the first connection fails.
     fn connecting(&self) -> Result<ConnectOptions, Failure> {
-        if self.to.scheme() == "udp" || self.to.description().is_some() {
+        let mut way = std::iter::successors(Some(&self.to), |endpoint| endpoint.inner());
+        let datagrams = way.any(|e| matches!(e.scheme(), "udp" | "unix-datagram"));
+        if datagrams || self.to.description().is_some() {
             let why = format!(
                 "cannot forward to {}, expected tcp, tls, unix, exec, fd, or a proxy before one of them",
                 self.to.scheme()

@@ -73,7 +73,11 @@ impl Place {
             ServerSpec::Stdio => Self::Standard,
             ServerSpec::Mem(name) => Self::Memory(name.clone()),
             ServerSpec::Haproxy(haproxy) => return Self::of(&haproxy.inner),
-            ServerSpec::Systemd(systemd) => Self::Passed(systemd.clone()),
+            // Without a number, each takes the next socket of its name.
+            ServerSpec::Systemd(systemd) => {
+                systemd.index?;
+                Self::Passed(systemd.clone())
+            }
             ServerSpec::Other(description) => {
                 let inner = description.inner()?.parse().ok()?;
                 return Self::of(&inner);
@@ -137,6 +141,13 @@ mod tests {
         let [one, other]: [ServerEndpoint; 2] = [one, other].map(|text| text.parse().unwrap());
         assert_eq!(one.overlaps(&other), expected, "{one} and {other}");
         assert_eq!(other.overlaps(&one), expected, "{other} and {one}");
+    }
+
+    #[test]
+    fn sockets_of_one_name_are_taken_in_turn_and_those_by_number_once() {
+        check("systemd:name=a", "systemd:name=a", false);
+        check("systemd:index=0", "systemd:index=0", true);
+        check("systemd:name=a:index=0", "systemd:name=a:index=1", false);
     }
 
     #[test]

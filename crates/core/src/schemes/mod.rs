@@ -142,7 +142,7 @@ impl Schemes {
     fn added(&self, scheme: &str, name: &ClientEndpoint) -> Result<&dyn Scheme, ConnectError> {
         match self.added.get(scheme) {
             Some(scheme) => Ok(&**scheme),
-            None => Err(ConnectError::unsupported(name, self.known())),
+            None => Err(ConnectError::unsupported(name, self.known_to_connect())),
         }
     }
 
@@ -189,7 +189,7 @@ impl Schemes {
             ClientSpec::Mem(name) => Ok(Box::new(self.mailboxes.connect(name).map_err(named)?)),
             ClientSpec::Other(description) => match self.added.get(description.scheme()) {
                 Some(scheme) => scheme.connect_datagrams(description, self).await,
-                None => Err(ConnectError::unsupported(endpoint, self.known())),
+                None => Err(ConnectError::unsupported(endpoint, self.known_to_connect())),
             },
             _ => Err(ConnectError::unsupported(
                 endpoint,
@@ -198,13 +198,26 @@ impl Schemes {
         }
     }
 
-    /// The schemes there are, for the one who asked for another.
+    /// The schemes that listen, for the one who asked for another. Of those
+    /// that were added it is not known what they can.
     fn known(&self) -> String {
-        const BUILT_IN: &str = "the schemes are tcp, tls, unix, stdio, exec, fd, udp, unix-datagram, mem, \
-                                systemd, haproxy, socks5, http-connect";
+        self.with_added(
+            "the schemes are tcp, tls, unix, stdio, fd, systemd, udp, unix-datagram, mem, haproxy",
+        )
+    }
+
+    /// The schemes that connect.
+    fn known_to_connect(&self) -> String {
+        self.with_added(
+            "the schemes are tcp, tls, unix, exec, fd, udp, unix-datagram, mem, haproxy, socks5, \
+             http-connect",
+        )
+    }
+
+    fn with_added(&self, built_in: &str) -> String {
         self.added
             .keys()
-            .fold(BUILT_IN.to_owned(), |known, name| known + ", " + name)
+            .fold(built_in.to_owned(), |known, name| known + ", " + name)
     }
 }
 

@@ -89,6 +89,14 @@ impl<H: Handler> Service for Listen<H> {
         };
         server.run(life).await
     }
+
+    /// Reads its certificates again.
+    async fn reload(&self) -> Result {
+        match self.server() {
+            Some(server) => server.reload().await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// Takes the server down with the run, however that ends.
@@ -144,6 +152,13 @@ impl Service for Server {
             // Nothing will come any more, as where `stdio:` has ended.
             () = self.exhausted() => {}
         }
+        Ok(())
+    }
+
+    /// Reads its certificates again, where it speaks TLS and came by files.
+    async fn reload(&self) -> Result {
+        #[cfg(feature = "tls")]
+        self.reload_certificates()?;
         Ok(())
     }
 }

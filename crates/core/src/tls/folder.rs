@@ -5,7 +5,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs, io,
+    fs,
+    io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -252,15 +253,17 @@ impl Found {
 /// The sections of a file, all or none: half a file says nothing about the
 /// other half.
 fn sections(path: &Path) -> Result<Vec<(SectionKind, Vec<u8>)>, String> {
-    let data = fs::metadata(path).map_err(|e| e.to_string())?;
-    if data.is_dir() {
+    if fs::metadata(path).map_err(|e| e.to_string())?.is_dir() {
         let why = fs::read_dir(path).err().map(|e| e.to_string());
         return Err(why.unwrap_or_else(|| "cannot be listed".to_owned()));
     }
-    if data.len() > LONGEST_FILE {
+    let mut pem = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut pem))
+        .map_err(|e| e.to_string())?;
+    if pem.len() as u64 > LONGEST_FILE {
         return Err(format!("is longer than {LONGEST_FILE} bytes"));
     }
-    let pem = fs::read(path).map_err(|e| e.to_string())?;
     let contains = |what: &[u8]| memchr::memmem::find(&pem, what).is_some();
     if !contains(b"-----BEGIN ") {
         return Err("holds no PEM".to_owned());

@@ -345,8 +345,9 @@ mod with_tinyproxy {
                 format!(
                     "http-connect:127.0.0.1:{closed}:user=ann:password-file={password}/tls:localhost:{to}"
                 ),
+                // Through the one to the other: tinyproxy refuses to be led to itself.
                 format!(
-                    "http-connect:127.0.0.1:{open}/http-connect:localhost:{open}/tls:localhost:{to}"
+                    "http-connect:127.0.0.1:{open}/http-connect:localhost:{closed}:user=ann:password-file={password}/tls:localhost:{to}"
                 ),
             ] {
                 let said = heard(&endpoint, &options).await.unwrap();

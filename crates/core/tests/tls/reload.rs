@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeSet, os::unix::fs::symlink, time::Duration};
 
-use ropewalk_core::{ServerEndpoint, each, testing, tls::TlsServer};
+use ropewalk_core::{
+    Connection, ServerEndpoint, each,
+    service::{Service, listen},
+    testing,
+    tls::TlsServer,
+};
 use tokio::time::{advance, sleep};
 
 use crate::{
@@ -369,5 +374,23 @@ fn no_connection_fails_while_the_folder_changes() {
         let last = &issued[rounds % issued.len()];
         assert_eq!(site.serves("a.test").await, last.fingerprint());
         assert!(tls.handshakes().failures().all(|(_, count)| count == 0));
+    });
+}
+
+/// As a service it reads them again when the program is told to.
+#[test]
+fn a_service_reads_its_certificates_again() {
+    let root = Authority::new("root");
+    let a = root.issue_for(&["a.test"], 60);
+    let folder = Folder::new(&[("a.pem", &a.both())]);
+    testing::run_in_real_time(async {
+        let file = ropewalk_core::endpoint::quote(folder.path().join("a.pem").to_str().unwrap());
+        let service = listen(format!("tls:0:cert={file}"), async |_: Connection| Ok(()));
+        service.reload().await.unwrap();
+        service.bind().await.unwrap();
+        service.reload().await.unwrap();
+        folder.write("a.pem", "no certificate");
+        let error = service.reload().await.unwrap_err();
+        assert!(error.to_string().contains("a.pem"), "{error}");
     });
 }

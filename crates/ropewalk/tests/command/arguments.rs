@@ -97,6 +97,12 @@ fn a_bad_endpoint_is_told_with_its_position() {
         &["forward", "--listen", "tcp:0", "--to", "ssh:a/tcp:b:2"],
         &["--to", "ssh", "expected tcp, tls, unix"],
     );
+    for datagrams in ["udp:a:1", "unix-datagram:/x"] {
+        bad(
+            &["forward", "--listen", "tcp:0", "--to", datagrams],
+            &["--to", "cannot forward to", "expected tcp, tls, unix"],
+        );
+    }
     bad(
         &["forward", "--listen", "udp:0", "--to", "tcp:localhost:1"],
         &["--listen", "udp:0", "datagrams"],
