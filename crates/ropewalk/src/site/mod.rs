@@ -36,7 +36,7 @@ use crate::{
 /// The arguments of `ropewalk serve`.
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// The configuration: common options at the top, and a table [[service]] for each service, with
+    /// The configuration: common options at the top, and a table `[[service]]` for each service, with
     /// its kind (a subcommand that serves) and its options as keys
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
