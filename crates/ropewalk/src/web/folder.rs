@@ -31,8 +31,13 @@ pub(crate) struct Folder {
 impl Folder {
     /// The files below `root`, which need not be there yet.
     pub(crate) fn new(root: &Path) -> Self {
-        let backend = Confined { root: root.into() };
-        let files = ServeDir::with_backend(root, backend)
+        // Of the working folder as it is now; what is asked for begins with it, letter for letter.
+        // It fails only for a path that is empty, or where there is no such folder.
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.into());
+        let backend = Confined {
+            root: root.as_path().into(),
+        };
+        let files = ServeDir::with_backend(&root, backend)
             // Several at once would need a body in parts; all of it is as good (RFC 9110, 14.2).
             .ignore_multi_range_requests(true);
         Self {

@@ -45,6 +45,22 @@ fn get(server: &Running, path: &str) -> Answer {
     )
 }
 
+/// Relative to the working folder, which for tests is that of the package.
+#[test]
+fn a_folder_may_be_named_from_where_one_is() {
+    for (path, asked) in [
+        (".", "/src/main.rs"),
+        ("src", "/main.rs"),
+        ("./src/", "/main.rs"),
+    ] {
+        let server = Running::start(&["web", "--listen", "tcp:0", "--path", path], 1);
+        let answer = get(&server, asked);
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.body.contains("fn main()"), "{path}");
+        server.end_well();
+    }
+}
+
 #[test]
 fn files_have_their_types_and_folders_their_index() {
     let (_site, server) = start();
