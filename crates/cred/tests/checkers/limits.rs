@@ -81,7 +81,7 @@ async fn a_flood_of_names_and_peers_keeps_back_off_small() {
         assert!(accounts <= 1000 && peers <= 1000, "{accounts} {peers}");
     }
     // What was tried is not kept, only its hash.
-    assert!(!format!("{backoff:?}").contains("00000"));
+    assert!(!format!("{backoff:?}").contains(&"0".repeat(100)));
 }
 
 /// The name in a token is as much the attacker's as any, and up to 64 KiB.
