@@ -19,7 +19,7 @@
 //! | [`isupport`] | what a server says of itself |
 //! | [`capability`] | `CAP`: what both sides can do |
 //! | [`ctcp`] | requests inside messages |
-//! | [`format`] | bold, colours, and none of them |
+//! | [`format`](mod@format) | bold, colours, and none of them |
 //! | [`split`] | long texts in several messages |
 
 pub mod capability;
