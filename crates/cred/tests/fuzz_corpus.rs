@@ -1,12 +1,13 @@
 //! Replays what the fuzzers know, so that ordinary test runs keep what a long run once found.
 
-use std::fs;
-use std::path::Path;
-
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "properties/sasl.rs"]
 mod sasl;
 #[path = "properties/users.rs"]
 mod users;
+
+use replay::replay;
 
 #[test]
 fn sasl() {
@@ -16,24 +17,4 @@ fn sasl() {
 #[test]
 fn users() {
     replay("users", users::check);
-}
-
-/// Calls the target's own check with each file of its corpus.
-fn replay(target: &str, check: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
-        .join(target);
-    let entries = fs::read_dir(&corpus).unwrap_or_else(|e| panic!("{}: {e}", corpus.display()));
-    let mut paths: Vec<_> = entries
-        .map(|entry| entry.expect("a readable folder").path())
-        .collect();
-    // In the order of names, so that the first to fail is always the same.
-    paths.sort();
-    assert!(!paths.is_empty(), "{} is empty", corpus.display());
-    for path in paths {
-        let data = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        // Shown only if the check fails.
-        eprintln!("{}", path.display());
-        check(&data);
-    }
 }

@@ -15,6 +15,9 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// The largest datagram there is (IPv6 without jumbograms).
 pub(super) const LARGEST: usize = 65_535;
 
+/// The most that a batch takes for one: what would be more is a slip of the pen.
+const MOST: usize = 1024 * 1024;
+
 /// Datagrams that arrived together; iterate over it.
 pub struct Datagrams {
     bytes: Vec<u8>,
@@ -29,7 +32,7 @@ impl Datagrams {
         Self {
             bytes: Vec::new(),
             ends: Vec::new(),
-            largest,
+            largest: largest.min(MOST),
             truncated: 0,
         }
     }
@@ -254,6 +257,12 @@ mod tests {
 
     fn at(port: u16) -> Address {
         std::net::SocketAddr::from(([192, 0, 2, 1], port)).into()
+    }
+
+    #[test]
+    fn no_batch_makes_room_without_end() {
+        assert_eq!(Datagrams::new(usize::MAX).largest(), MOST);
+        assert_eq!(Datagrams::new(512).largest(), 512);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct DatagramOptions {
     /// The longest datagram taken, in bytes; longer ones are thrown away and
     /// counted. Default 65,535, which is every one of UDP; where they are known
     /// to be short, a smaller number lets more of them come in one system call
-    /// (up to 4 KiB, all 64 of a batch).
+    /// (up to 4 KiB, all 64 of a batch). More than 1 MiB counts as 1 MiB.
     pub largest: usize,
     /// Bytes that may wait to be sent; what comes beyond is dropped and
     /// counted. Past half of it nothing is received. Default 1 MiB.

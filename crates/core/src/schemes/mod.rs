@@ -424,6 +424,21 @@ pub trait Listener: Send + 'static {
     }
 }
 
+/// What the backlog of a socket that does not block still holds: past those who
+/// have gone again, and no more than kernels keep unless told otherwise
+/// (`net.core.somaxconn`), since whoever calls fast enough could hold up the
+/// end of a drain.
+fn backlog<T>(accept: impl FnMut() -> io::Result<T>) -> impl Iterator<Item = T> {
+    const MOST: usize = 4096;
+    std::iter::repeat_with(accept)
+        .take(MOST)
+        .take_while(|accepted| match accepted {
+            Ok(_) => true,
+            Err(error) => error.kind() == io::ErrorKind::ConnectionAborted,
+        })
+        .flatten()
+}
+
 /// A stream that was accepted, and between whom.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -488,5 +503,29 @@ impl From<Box<dyn Listener>> for Bound {
 impl fmt::Debug for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Bound({})", self.listener.local())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_has_an_end() {
+        let mut calls = [
+            Ok(1),
+            Err(io::ErrorKind::ConnectionAborted),
+            Ok(2),
+            Err(io::ErrorKind::WouldBlock),
+            Ok(3),
+        ]
+        .into_iter();
+        let accept = || {
+            calls
+                .next()
+                .map_or(Ok(4), |call| call.map_err(io::Error::from))
+        };
+        assert_eq!(backlog(accept).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(backlog(|| Ok(())).count(), 4096);
     }
 }

@@ -11,7 +11,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
-use super::{Accepted, Listener, error::UnknownHost};
+use super::{Accepted, Listener, backlog, error::UnknownHost};
 use crate::{
     Address, Peer,
     endpoint::{Host, Interface, ScopedIp, TcpConnect, TcpListen, UdpListen},
@@ -49,7 +49,7 @@ impl Listener for Tcp {
         let Ok(listener) = self.listener.into_std() else {
             return Vec::new();
         };
-        std::iter::from_fn(|| listener.accept().ok())
+        backlog(|| listener.accept())
             .filter_map(|(stream, peer)| {
                 stream.set_nonblocking(true).ok()?;
                 accepted(TcpStream::from_std(stream).ok()?, peer).ok()

@@ -15,7 +15,7 @@ use std::{
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Accepted, Listener};
+use super::{Accepted, Listener, backlog};
 use crate::{
     Address, Peer,
     endpoint::{UnixConnect, UnixListen, UnixPath},
@@ -100,7 +100,7 @@ impl Listener for Unix {
         let Ok(socket) = socket2::SockRef::from(&self.listener).try_clone() else {
             return Vec::new();
         };
-        std::iter::from_fn(|| socket.accept().ok())
+        backlog(|| socket.accept())
             .filter_map(|(stream, _)| {
                 stream.set_nonblocking(true).ok()?;
                 Some(self.accepted(UnixStream::from_std(stream.into()).ok()?))
