@@ -1,0 +1,1 @@
+//! DNS: an authority, a forwarder and a client.
