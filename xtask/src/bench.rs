@@ -6,37 +6,27 @@ use std::thread;
 use crate::cargo::{self, Workspace, cargo};
 use crate::failure::{Failure, Result};
 
-/// Runs the benchmark of this name in the package `ropewalk-NAME`.
+/// Runs the benchmark of this name, whichever package has it.
 pub(crate) fn run(name: &str, arguments: &[String]) -> Result {
     let workspace = Workspace::read()?;
-    let package = format!("ropewalk-{name}");
-    let has_it = |package: &&cargo::Package| {
-        package
-            .benches
-            .iter()
-            .any(|bench| format!("ropewalk-{bench}") == package.name)
-    };
-    let known: Vec<_> = workspace
-        .packages
+    let packages = &workspace.packages;
+    let of_name = packages
         .iter()
-        .filter(has_it)
-        .map(|package| &package.name["ropewalk-".len()..])
-        .collect();
-    if !known.contains(&name) {
-        let known = if known.is_empty() {
-            "none".to_owned()
-        } else {
-            known.join(", ")
-        };
+        .find(|package| package.benches.iter().any(|bench| bench == name));
+    let Some(package) = of_name else {
+        let mut known: Vec<_> = packages.iter().flat_map(|it| &it.benches).collect();
+        known.sort();
+        let known: Vec<_> = known.into_iter().map(String::as_str).collect();
         return Err(Failure::usage(format!(
-            "{package} has no benchmark called {name}; there are: {known}"
+            "no package has a benchmark called {name}; there are: {}",
+            known.join(", ")
         )));
-    }
+    };
     println!("{}\n", machine());
     let mut command = cargo([
         "bench",
         "--package",
-        &package,
+        &package.name,
         "--bench",
         name,
         "--all-features",

@@ -12,10 +12,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    echo::OURS,
-    report::{Line, Options, Spread, Target},
-};
+use ropewalk_bench_kit::{Line, Options, Spread, Target};
+
+use crate::echo::OURS;
 
 /// How many, as far as open files go.
 const CONNECTIONS: usize = 10_000;

@@ -10,11 +10,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    compare::{Load, compare},
-    report::{Line, Options, Sample, Spread, Target, print_samples},
-    side::{Running, Side, by_hand, connect, ropewalk},
+use ropewalk_bench_kit::{
+    Line, Load, Options, Running, Sample, Side, Spread, Target, by_hand, compare, connect,
+    print_samples,
 };
+
+use crate::side::ropewalk;
 
 /// Answers with what it got: the whole of the program.
 #[derive(Default)]

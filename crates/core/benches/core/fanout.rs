@@ -20,11 +20,12 @@ use tokio::{
     sync::{Notify, broadcast},
 };
 
-use crate::{
-    compare::{Load, compare},
-    report::{Line, Options, Sample, Spread, Target, print_samples},
-    side::{Running, Side, by_hand, connect, ropewalk},
+use ropewalk_bench_kit::{
+    Line, Load, Options, Running, Sample, Side, Spread, Target, by_hand, compare, connect,
+    print_samples,
 };
+
+use crate::side::ropewalk;
 
 const SUBSCRIBERS: usize = 500;
 

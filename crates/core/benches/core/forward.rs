@@ -22,12 +22,15 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+use ropewalk_bench_kit::{
+    Line, Load, Options, Running, Side, Spread, Target, by_hand, compare_servers, connect,
+    print_samples,
+};
+
 use crate::{
-    compare::{Load, compare_servers},
     echo::cpu_line,
     idle::{CERTIFICATE, Stream},
-    report::{Line, Options, Spread, Target, print_samples},
-    side::{Running, Side, by_hand, connect, ropewalk},
+    side::ropewalk,
 };
 
 const CONNECTIONS: usize = 8;
@@ -119,7 +122,7 @@ fn rows(tls: bool, options: &Options) -> Vec<Line> {
         &[haproxy, splicing, ours],
         &samples,
     );
-    let rate = |samples: &[crate::report::Sample]| {
+    let rate = |samples: &[ropewalk_bench_kit::Sample]| {
         let rate = Spread::of(samples.iter().map(|s| s.rate)).median;
         format!("{rate:.0} MiB/s")
     };

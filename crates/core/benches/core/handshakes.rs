@@ -17,13 +17,12 @@ use rustls::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::{
-    compare::{Load, compare},
-    echo::Echo,
-    idle::CERTIFICATE,
-    report::{Line, Options, Sample, Spread, Target, print_samples},
-    side::{Running, Side, by_hand, connect, ropewalk},
+use ropewalk_bench_kit::{
+    Line, Load, Options, Running, Sample, Side, Spread, Target, by_hand, compare, connect,
+    print_samples,
 };
+
+use crate::{echo::Echo, idle::CERTIFICATE, side::ropewalk};
 
 const OURS: Side = Side {
     name: "ropewalk, tls",

@@ -15,11 +15,11 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use ropewalk_bench_kit::{Line, Options, Side, Spread, Target, by_hand, connect, meter, runtime};
+
 use crate::{
     echo::{Echo, OURS},
-    meter,
-    report::{Line, Options, Spread, Target},
-    side::{Side, by_hand, connect, ropewalk, runtime},
+    side::ropewalk,
 };
 
 /// An exchange, and what is held open after it.
@@ -62,15 +62,13 @@ pub(crate) fn idle(options: &Options) -> Vec<Line> {
             by_hand(serve, told)
         },
     };
-    let ours = measure(&OURS, Wire::Plain, options.idle);
-    let hyper = measure(&HYPER, Wire::Http, options.idle);
-    let hand = measure(&HAND, Wire::Plain, options.idle);
-    let our_tls = measure(&OUR_TLS, Wire::Tls, options.idle);
-    let hand_tls = measure(&HAND_TLS, Wire::Tls, options.idle);
-    println!(
-        "heap of an idle connection, of {} after one exchange",
-        options.idle
-    );
+    let idle = if options.quick { 200 } else { 1000 };
+    let ours = measure(&OURS, Wire::Plain, idle);
+    let hyper = measure(&HYPER, Wire::Http, idle);
+    let hand = measure(&HAND, Wire::Plain, idle);
+    let our_tls = measure(&OUR_TLS, Wire::Tls, idle);
+    let hand_tls = measure(&HAND_TLS, Wire::Tls, idle);
+    println!("heap of an idle connection, of {} after one exchange", idle);
     for (side, bytes) in [
         (&OURS, ours),
         (&HAND, hand),

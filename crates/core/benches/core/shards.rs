@@ -12,12 +12,9 @@ use std::{
 
 use ropewalk_core::{ServerEndpoint, ServerOptions, each};
 
-use crate::{
-    compare::compare_servers,
-    echo::{Echo, Echoes, cpu_line},
-    report::{Line, Options, Spread, Target, print_samples},
-    side::{Running, Side},
-};
+use ropewalk_bench_kit::{Line, Options, Running, Spread, Target, compare_servers, print_samples};
+
+use crate::echo::{Echo, Echoes, cpu_line};
 
 pub(crate) fn shards(options: &Options) -> Vec<Line> {
     let start = |how: &'static str| {
@@ -36,18 +33,13 @@ pub(crate) fn shards(options: &Options) -> Vec<Line> {
     };
     let servers = [start("threads"), start("shards")];
     let samples = compare_servers(&servers, &Echoes::SMALL, options);
-    let named = |name| Side {
-        name,
-        // They have run already.
-        serve: |_| Box::pin(std::future::ready(())),
-    };
-    let sides = [named("multi-thread runtime"), named("shards")];
+    let sides = ["multi-thread runtime", "shards"];
     let title = "echo of 64 B, 64 connections, on all processors";
     print_samples(title, &sides, &samples);
     let (theirs, ours) = (&samples[0], &samples[1]);
     let peer = "the same server on the multi-thread runtime";
     let rate = |samples: &[_]| {
-        let rate = Spread::of(samples.iter().map(|s: &crate::report::Sample| s.rate)).median;
+        let rate = Spread::of(samples.iter().map(|s: &ropewalk_bench_kit::Sample| s.rate)).median;
         format!("{rate:.0}/s")
     };
     vec![

@@ -10,12 +10,13 @@ use std::{
     process::{Command, Stdio},
 };
 
+use ropewalk_bench_kit::{
+    Line, Load, Options, Running, Sample, Side, Spread, Target, compare_servers, print_samples,
+};
+
 use crate::{
-    compare::{Load, compare_servers},
     echo::{self, Echoes, cpu_line},
     fanout::{self, Bursts},
-    report::{Line, Options, Sample, Spread, Target, print_samples},
-    side::{Running, Side},
 };
 
 const VERSION: &str = "26.10.0";
@@ -126,11 +127,7 @@ fn measure(
     let start = || ours.start();
     let servers: [&dyn Fn() -> Running; 2] = [theirs, &start];
     let mut samples = compare_servers(&servers, load, options);
-    let twisted = Side {
-        name: "Twisted",
-        ..*ours
-    };
-    print_samples(title, &[twisted, ours.clone()], &samples);
+    print_samples(title, &["Twisted", ours.name], &samples);
     let ours = samples.pop().unwrap_or_default();
     let theirs = samples.pop().unwrap_or_default();
     Measured { ours, theirs }

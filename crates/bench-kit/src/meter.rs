@@ -70,22 +70,25 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// Counts the allocations of this thread from now on, or no longer.
-pub(crate) fn count_this_thread(yes: bool) {
+pub fn count_this_thread(yes: bool) {
     COUNTED.set(yes);
 }
 
 /// Allocations of the counted threads so far.
-pub(crate) fn allocations() -> u64 {
+pub fn allocations() -> u64 {
     ALLOCATIONS.load(Relaxed)
 }
 
 /// Bytes that the counted threads hold.
-pub(crate) fn live() -> i64 {
+pub fn live() -> i64 {
     LIVE.load(Relaxed)
 }
 
 /// Keeps this thread, and those that it starts, on one processor.
-pub(crate) fn stay_on_one_core() -> io::Result<()> {
+///
+/// # Errors
+/// The system's.
+pub fn stay_on_one_core() -> io::Result<()> {
     // SAFETY: zeroes are an empty set.
     let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
     // SAFETY: it has no conditions; the processor is one that we are on.
@@ -100,7 +103,9 @@ pub(crate) fn stay_on_one_core() -> io::Result<()> {
 }
 
 /// How much processor time someone has used.
-pub(crate) enum CpuClock {
+#[derive(Clone, Copy, Debug)]
+pub enum CpuClock {
+    /// A thread of this process.
     Thread(libc::clockid_t),
     /// A process, with all of its threads.
     Process(u32),
@@ -108,7 +113,10 @@ pub(crate) enum CpuClock {
 
 impl CpuClock {
     /// That of the thread that asks, to be read by any.
-    pub(crate) fn of_this_thread() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn of_this_thread() -> io::Result<Self> {
         let mut clock = 0;
         // SAFETY: a thread is alive while it asks for itself, and `clock` is
         // a place to write to.
@@ -119,7 +127,10 @@ impl CpuClock {
     }
 
     /// Nanoseconds so far, in user and system together.
-    pub(crate) fn read(&self) -> io::Result<f64> {
+    ///
+    /// # Errors
+    /// When the thread or process has ended.
+    pub fn read(&self) -> io::Result<f64> {
         match self {
             Self::Thread(clock) => {
                 // SAFETY: zeroes are a valid time.

@@ -1,22 +1,24 @@
 //! Sides taken in turn, so that they share whatever else the machine does.
 
-use std::time::Instant;
+use std::{future::Future, time::Instant};
 
 use crate::{
     meter,
-    report::{Options, Sample},
+    program::Options,
+    report::Sample,
     side::{Running, Side, runtime},
 };
 
 /// What clients do to a server.
-pub(crate) trait Load {
+pub trait Load {
     /// The clients, connected.
     type Clients;
 
-    async fn connect(&self, server: &Running) -> Self::Clients;
+    /// Connects them all, and makes them ready.
+    fn connect(&self, server: &Running) -> impl Future<Output = Self::Clients>;
 
     /// Some milliseconds of work, to its end; says how many messages that were.
-    async fn work(&self, clients: &mut Self::Clients) -> usize;
+    fn work(&self, clients: &mut Self::Clients) -> impl Future<Output = usize>;
 }
 
 /// Turns that each side has in a round: short ones, since what disturbs a
@@ -24,13 +26,19 @@ pub(crate) trait Load {
 const TURNS: usize = 20;
 
 /// Samples of each side, one a round; those of a round belong together.
-pub(crate) fn compare(sides: &[Side], load: &impl Load, options: &Options) -> Vec<Vec<Sample>> {
+///
+/// # Panics
+/// Where something cannot be measured.
+pub fn compare(sides: &[Side], load: &impl Load, options: &Options) -> Vec<Vec<Sample>> {
     let start: Vec<_> = sides.iter().map(|side| || side.start()).collect();
     compare_servers(&start, load, options)
 }
 
-/// The same of anything that can be started.
-pub(crate) fn compare_servers(
+/// The same of anything that can be started, processes for example.
+///
+/// # Panics
+/// Where something cannot be measured.
+pub fn compare_servers(
     servers: &[impl Fn() -> Running],
     load: &impl Load,
     options: &Options,

@@ -2,29 +2,37 @@
 
 use std::{fs, io, path::Path, process::Command};
 
-const BEGIN: &str = "<!-- core: begin -->\n";
-const END: &str = "<!-- core: end -->";
+use crate::program::Benchmark;
 
-/// Replaces what stands between the two marks.
-pub(crate) fn record(table: &str, peers: &str, rounds: usize) -> io::Result<()> {
+/// Replaces what stands between the benchmark's two marks.
+pub(crate) fn record(
+    benchmark: &Benchmark,
+    table: &str,
+    peers: &str,
+    rounds: usize,
+) -> io::Result<()> {
+    let name = benchmark.name;
+    let begin = format!("<!-- {name}: begin -->\n");
+    let end = format!("<!-- {name}: end -->");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let file = root.join("BENCHMARKS.md");
     let text = fs::read_to_string(&file)?;
     let marked = text
-        .split_once(BEGIN)
-        .and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
+        .split_once(&begin)
+        .and_then(|(head, rest)| Some((head, rest.split_once(&end)?.1)));
     let Some((head, tail)) = marked else {
-        return Err(io::Error::other("BENCHMARKS.md has no marks for core"));
+        let why = format!("BENCHMARKS.md has no marks for {name}");
+        return Err(io::Error::other(why));
     };
-    let facts = facts(&root);
+    let facts = facts(&root, benchmark.sources);
     fs::write(
         &file,
-        format!("{head}{BEGIN}\n{facts}\nPeers: {peers}. {rounds} rounds.\n\n{table}\n{END}{tail}"),
+        format!("{head}{begin}\n{facts}\nPeers: {peers}. {rounds} rounds.\n\n{table}\n{end}{tail}"),
     )
 }
 
 /// The machine, and the state of the sources.
-fn facts(root: &Path) -> String {
+fn facts(root: &Path, sources: &str) -> String {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo
@@ -50,10 +58,10 @@ fn facts(root: &Path) -> String {
         })
     };
     let commit = output("git", &["rev-parse", "--short", "HEAD"]);
-    let changes = ["status", "--porcelain", "--", "crates/core/src"];
+    let changes = ["status", "--porcelain", "--", sources];
     let changed = match output("git", &changes).is_empty() {
-        true => "",
-        false => ", with changes to crates/core/src that are not committed",
+        true => String::new(),
+        false => format!(", with changes to {sources} that are not committed"),
     };
     let rustc = output("rustc", &["--version"]);
     let date = output("date", &["-u", "+%F"]);

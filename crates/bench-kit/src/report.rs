@@ -2,37 +2,32 @@
 
 use std::fmt;
 
-use crate::side::Side;
-
-/// What the rows share.
-pub(crate) struct Options {
-    /// Interleaved rounds.
-    pub(crate) rounds: usize,
-    /// Connections that are held idle.
-    pub(crate) idle: u32,
-}
-
 /// One sample of one side.
-#[derive(Clone, Copy)]
-pub(crate) struct Sample {
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
     /// Messages, or deliveries, a second.
-    pub(crate) rate: f64,
+    pub rate: f64,
     /// Nanoseconds of the server's processor time a message.
-    pub(crate) cpu: f64,
+    pub cpu: f64,
     /// Allocations of the server a message.
-    pub(crate) allocations: f64,
+    pub allocations: f64,
 }
 
 /// A median with its extremes.
-#[derive(Clone, Copy)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
+#[derive(Clone, Copy, Debug)]
+pub struct Spread {
+    /// The one in the middle.
+    pub median: f64,
     least: f64,
     most: f64,
 }
 
 impl Spread {
-    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+    /// Of these.
+    ///
+    /// # Panics
+    /// Where there are none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
@@ -48,7 +43,7 @@ impl Spread {
     }
 
     /// Of the ratios, round by round.
-    pub(crate) fn of_ratios(ours: &[Sample], theirs: &[Sample], part: fn(&Sample) -> f64) -> Self {
+    pub fn of_ratios(ours: &[Sample], theirs: &[Sample], part: fn(&Sample) -> f64) -> Self {
         Self::of(ours.iter().zip(theirs).map(|(o, t)| part(o) / part(t)))
     }
 }
@@ -66,15 +61,20 @@ impl fmt::Display for Spread {
 }
 
 /// What a ratio should be.
-#[derive(Clone, Copy)]
-pub(crate) enum Target {
+#[derive(Clone, Copy, Debug)]
+pub enum Target {
+    /// So many times the peer's, or less.
     AtMost(f64),
+    /// So many times the peer's, or more.
     AtLeast(f64),
     /// Not of the ratio: of the bytes that ours holds.
     Bytes {
+        /// How many it may hold.
         most: f64,
+        /// How many it holds.
         held: f64,
     },
+    /// A figure to know, without a target.
     None,
 }
 
@@ -104,14 +104,20 @@ impl fmt::Display for Target {
 }
 
 /// One line of the table.
-pub(crate) struct Line {
-    pub(crate) what: String,
-    pub(crate) peer: &'static str,
-    /// What both have, with its unit.
-    pub(crate) ours: String,
-    pub(crate) theirs: String,
-    pub(crate) ratio: Spread,
-    pub(crate) target: Target,
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// What is measured, under which load.
+    pub what: String,
+    /// Whom ours is compared with.
+    pub peer: &'static str,
+    /// What ours has, with its unit.
+    pub ours: String,
+    /// What the peer has, with its unit.
+    pub theirs: String,
+    /// Ours by the peer's, round by round.
+    pub ratio: Spread,
+    /// What the ratio should be.
+    pub target: Target,
 }
 
 /// The table, in Markdown.
@@ -136,12 +142,13 @@ pub(crate) fn table(lines: &[Line]) -> String {
 }
 
 /// The samples of one row, as they came out: each side against the first.
-pub(crate) fn print_samples(title: &str, sides: &[Side], samples: &[Vec<Sample>]) {
+pub fn print_samples(title: &str, sides: &[impl AsRef<str>], samples: &[Vec<Sample>]) {
     println!("{title}");
     let heads = ["side", "a second", "ratio", "cpu, ns", "ratio", "allocs"];
     let [side, rate, ratio, cpu, cpu_ratio, allocations] = heads;
     println!("  {side:<24}{rate:>11}{ratio:>22}{cpu:>9}{cpu_ratio:>22}{allocations:>8}");
-    for (Side { name, .. }, own) in sides.iter().zip(samples) {
+    for (side, own) in sides.iter().zip(samples) {
+        let name = side.as_ref();
         let rate = Spread::of(own.iter().map(|s| s.rate)).median;
         let cpu = Spread::of(own.iter().map(|s| s.cpu)).median;
         let allocations = Spread::of(own.iter().map(|s| s.allocations)).median;
