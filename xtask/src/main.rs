@@ -16,6 +16,7 @@ mod failure;
 mod fuzz;
 mod listing;
 mod programs;
+mod python;
 mod simulate;
 mod steps;
 mod stream;
@@ -47,7 +48,8 @@ cargo xtask COMMAND
   test [--interop] [-p PACKAGE]... [-- FILTER]...
           All tests and doctests. Those that need a program which is not installed are skipped and
           named. With --interop, or where CI=true, the programs are installed from Debian's packages
-          (as root) and nothing is skipped. What stands behind `--` goes to the test binaries.
+          (as root) and from PyPI (into the target folder), and nothing is skipped. What stands behind
+          `--` goes to the test binaries.
   interop [-p PACKAGE]...
           Only the tests that need real programs; installs these first.
   check   Before each change: format, clippy with each feature alone, docs, licences and bans,

@@ -1,7 +1,7 @@
 //! The real programs that tests talk to: which they are, whether they are here, and how to get them.
 //!
 //! A test in a module `with_curl` needs the line of [`PROGRAMS`] whose `module` is `curl`. A new program
-//! is a new line.
+//! is a new line: one of Debian's, or a Python package, which the tests find as [`python`] tells.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -14,20 +14,29 @@ use std::process::Command;
 
 use crate::cargo;
 use crate::failure::{Failure, Result};
+use crate::python;
 
 /// A program of which a test may need the real thing.
 pub(crate) struct Program {
     /// The test's module, without `with_`.
     module: &'static str,
-    /// What the test runs.
-    command: &'static str,
-    /// The Debian package that brings it.
-    package: &'static str,
-    /// Where other programs bear the same name: arguments, and a word that only the right one answers.
-    tell: Option<(&'static [&'static str], &'static str)>,
+    kind: Kind,
 }
 
-/// Module, command, Debian package; sorted by module.
+enum Kind {
+    Debian {
+        /// What the test runs.
+        command: &'static str,
+        /// The package that brings it.
+        package: &'static str,
+        /// Where other programs bear the same name: arguments, and a word that only the right one
+        /// answers.
+        tell: Option<(&'static [&'static str], &'static str)>,
+    },
+    Python(python::Package),
+}
+
+/// Module, command, Debian package; or module, Python package, version. Sorted by module.
 const PROGRAMS: &[Program] = &[
     Program::new("curl", "curl", "curl"),
     Program::new("doveadm", "doveadm", "dovecot-core"),
@@ -39,6 +48,7 @@ const PROGRAMS: &[Program] = &[
     Program::new("nc", "nc", "netcat-openbsd").told_by(&["-h"], "OpenBSD"),
     Program::new("openssl", "openssl", "openssl"),
     Program::new("postgres", "postgres", "postgresql"),
+    Program::python("python_irc", "irc", "20.5.0"),
     Program::new("socat", "socat", "socat"),
     Program::new("sslscan", "sslscan", "sslscan"),
     Program::new(
@@ -56,31 +66,41 @@ pub(crate) fn find(module: &str) -> Option<&'static Program> {
 
 impl Program {
     const fn new(module: &'static str, command: &'static str, package: &'static str) -> Self {
-        Self {
-            module,
+        let kind = Kind::Debian {
             command,
             package,
             tell: None,
-        }
+        };
+        Self { module, kind }
     }
 
-    const fn told_by(self, arguments: &'static [&'static str], word: &'static str) -> Self {
-        Self {
-            tell: Some((arguments, word)),
-            ..self
+    /// A package of PyPI.
+    const fn python(module: &'static str, name: &'static str, version: &'static str) -> Self {
+        let kind = Kind::Python(python::Package { name, version });
+        Self { module, kind }
+    }
+
+    const fn told_by(mut self, arguments: &'static [&'static str], word: &'static str) -> Self {
+        if let Kind::Debian { tell, .. } = &mut self.kind {
+            *tell = Some((arguments, word));
         }
+        self
     }
 
     /// Whether the right program of this name is on the path.
     pub(crate) fn is_here(&self) -> bool {
-        let Some(path) = on_path(self.command) else {
+        let (command, tell) = match &self.kind {
+            Kind::Debian { command, tell, .. } => (command, tell),
+            Kind::Python(package) => return package.is_here(),
+        };
+        let Some(path) = on_path(command) else {
             return false;
         };
-        let Some((arguments, word)) = self.tell else {
+        let Some((arguments, word)) = tell else {
             return true;
         };
         let output = Command::new(path)
-            .args(arguments)
+            .args(*arguments)
             .stdin(std::process::Stdio::null())
             .output();
         output.is_ok_and(|output| {
@@ -96,14 +116,15 @@ fn contains(text: &[u8], word: &str) -> bool {
 }
 
 /// The path to look for programs in, and to run tests with: the user's, and the folders of daemons,
-/// which Debian keeps off it; PostgreSQL's by version.
+/// which Debian keeps off it; PostgreSQL's by version; and, last, the commands of Python packages.
 pub(crate) fn search_path() -> OsString {
     let user = env::var_os("PATH").unwrap_or_default();
     let postgres = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let postgres = postgres.flatten().map(|version| version.path().join("bin"));
     let folders = env::split_paths(&user)
         .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
-        .chain(postgres);
+        .chain(postgres)
+        .chain(python::commands());
     // Only a folder with a colon cannot be joined, and what was split by colons has none.
     env::join_paths(folders).unwrap_or(user)
 }
@@ -117,14 +138,31 @@ fn on_path(command: &str) -> Option<PathBuf> {
         .find(is_executable)
 }
 
-/// Installs the programs of these modules from Debian's packages, without starting any daemon.
+/// Installs the programs of these modules: from Debian's packages, without starting any daemon, and from
+/// PyPI. What fails of the one does not hinder the other.
 pub(crate) fn install<'a>(modules: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    let packages: BTreeSet<_> = modules
-        .into_iter()
-        .filter_map(find)
-        .map(|program| program.package)
-        .collect();
-    let packages: Vec<_> = packages.into_iter().collect();
+    let (mut debian, mut pypi) = (BTreeSet::new(), Vec::new());
+    for program in modules.into_iter().filter_map(find) {
+        match program.kind {
+            Kind::Debian { package, .. } => _ = debian.insert(package),
+            Kind::Python(package) => pypi.push(package),
+        }
+    }
+    if !pypi.is_empty() && !python::can_make_environments() {
+        debian.insert("python3-venv");
+    }
+    let from_debian = match debian.is_empty() {
+        true => Ok(()),
+        false => install_from_debian(&Vec::from_iter(debian)),
+    };
+    let from_pypi = match pypi.is_empty() {
+        true => Ok(()),
+        false => python::install(&pypi),
+    };
+    from_debian.and(from_pypi)
+}
+
+fn install_from_debian(packages: &[&str]) -> Result<()> {
     let by_hand = format!(
         "apt-get install --no-install-recommends {}",
         packages.join(" ")
@@ -151,7 +189,7 @@ pub(crate) fn install<'a>(modules: impl IntoIterator<Item = &'a str>) -> Result<
     if !cargo::run(
         apt_get()
             .args(["install", "--yes", "--no-install-recommends"])
-            .args(&packages),
+            .args(packages),
     )? {
         return Err(Failure::new(format!(
             "the programs that tests need could not be installed: `{by_hand}` failed"
@@ -245,6 +283,8 @@ mod tests {
         assert!(!shell().told_by(&["-c", "echo Debian"], "OpenBSD").is_here());
         let none = Program::new("none", "there-is-no-such-program", "none");
         assert!(!none.is_here());
+        let no_package = Program::python("none", "there-is-no-such-package", "1");
+        assert!(!no_package.is_here());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::cargo::{self, Workspace, cargo, shown};
 use crate::failure::{Failure, Result};
 use crate::tally::Tally;
-use crate::{listing, programs, stream};
+use crate::{listing, programs, python, stream};
 
 /// What to test, and how.
 #[derive(Debug, Default, PartialEq)]
@@ -141,6 +141,9 @@ fn cargo_test(options: &Options) -> Command {
         command.env("ROPEWALK_DEEP", "1");
     }
     command.env("PATH", programs::search_path());
+    if let Some(python) = python::interpreter() {
+        command.env(python::VARIABLE, python);
+    }
     command
 }
 
