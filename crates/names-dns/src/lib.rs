@@ -1,1 +1,3 @@
 //! DNS: an authority, a forwarder and a client.
+
+pub mod proto;

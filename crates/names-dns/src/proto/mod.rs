@@ -1,0 +1,6 @@
+//! What is on the wire and in zone files: names, records, messages. No I/O and
+//! no clock.
+
+mod code;
+
+pub use code::{Class, Opcode, Rcode, RecordType, UnknownMnemonic};
