@@ -17,13 +17,18 @@
 //! | [`mask`] | `nick!user@host` with wildcards |
 //! | [`mode`] | mode changes |
 //! | [`isupport`] | what a server says of itself |
+//! | [`authenticate`] | SASL's messages, in pieces |
 //! | [`capability`] | `CAP`: what both sides can do |
 //! | [`ctcp`] | requests inside messages |
+//! | [`chathistory`] | what is asked for of what was said |
+//! | [`timestamp`] | points in time |
 //! | [`format`](mod@format) | bold, colours, and none of them |
 //! | [`split`] | long texts in several messages |
 
+pub mod authenticate;
 pub mod capability;
 pub mod casemap;
+pub mod chathistory;
 pub mod ctcp;
 pub mod format;
 pub mod isupport;
@@ -33,3 +38,4 @@ pub mod mode;
 pub mod numeric;
 pub mod split;
 pub mod tags;
+pub mod timestamp;
