@@ -2,5 +2,7 @@
 //! no clock.
 
 mod code;
+pub mod name;
 
 pub use code::{Class, Opcode, Rcode, RecordType, UnknownMnemonic};
+pub use name::{Name, NameError, NameRef};
