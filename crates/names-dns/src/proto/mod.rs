@@ -3,6 +3,7 @@
 
 mod code;
 pub mod name;
+pub mod tsig;
 
 pub use code::{Class, Opcode, Rcode, RecordType, UnknownMnemonic};
 pub use name::{Name, NameError, NameRef};
