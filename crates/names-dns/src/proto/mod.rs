@@ -2,8 +2,17 @@
 //! no clock.
 
 mod code;
+mod edns;
+mod header;
+mod layout;
+mod message;
 pub mod name;
 pub mod tsig;
+mod writer;
 
 pub use code::{Class, Opcode, Rcode, RecordType, UnknownMnemonic};
+pub use edns::{Edns, OptionCode, Options, put_option};
+pub use header::Header;
+pub use message::{Message, NameBuffer, Question, Questions, Record, Records, Section, WireError};
 pub use name::{Name, NameError, NameRef};
+pub use writer::{Full, LONGEST_MESSAGE, Mark, MessageWriter};
