@@ -19,3 +19,5 @@
 //! ```
 
 pub mod proto;
+#[cfg(feature = "websocket")]
+pub mod websocket;
