@@ -7,6 +7,9 @@ mod header;
 mod layout;
 mod message;
 pub mod name;
+pub mod notify;
+mod serial;
+pub mod transfer;
 pub mod tsig;
 mod writer;
 
@@ -15,4 +18,5 @@ pub use edns::{Edns, OptionCode, Options, put_option};
 pub use header::Header;
 pub use message::{Message, NameBuffer, Question, Questions, Record, Records, Section, WireError};
 pub use name::{Name, NameError, NameRef};
+pub use serial::{Serial, SoaNumbers};
 pub use writer::{Full, LONGEST_MESSAGE, Mark, MessageWriter};
