@@ -1,3 +1,5 @@
 //! DNS: an authority, a forwarder and a client.
 
 pub mod proto;
+#[cfg(feature = "server")]
+pub mod zone;

@@ -8,6 +8,7 @@ mod layout;
 mod message;
 pub mod name;
 pub mod notify;
+pub mod rdata;
 mod serial;
 pub mod transfer;
 pub mod tsig;
