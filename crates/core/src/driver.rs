@@ -156,6 +156,7 @@ impl<P: Protocol> Driver<P> {
         let turn = Turn::begin();
         for _ in 0..TURNS {
             match self.turn(cx, &turn) {
+                Ok(true) if self.gives_way() => break,
                 Ok(true) => {}
                 Ok(false) if self.tell_of_drain() => {}
                 Ok(false) => return Poll::Pending,
@@ -173,6 +174,11 @@ impl<P: Protocol> Driver<P> {
         self.tell_of_drain();
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether the protocol wants the others to have their turn first.
+    fn gives_way(&mut self) -> bool {
+        std::mem::take(&mut self.session().transport.gives_way)
     }
 
     /// One turn of whatever phase this is; true if something happened.
@@ -294,6 +300,7 @@ impl<P: Protocol> Driver<P> {
             && t.state == State::Open
             && t.work.is_none()
             && t.flow.is_none()
+            && !t.gives_way
             && !t.look_again
             && t.takes_input()
             && session.end == EndOfInput::No

@@ -190,6 +190,7 @@ mod limits;
 #[cfg(feature = "run")]
 pub mod log;
 pub mod metrics;
+mod outbox;
 mod output;
 pub mod process;
 mod protocol;
@@ -243,6 +244,7 @@ pub use input::{Input, Line, Lines, TooLong};
 pub use jumps::proxy::{Proxied, ProxiedTls, ProxyHeaderError};
 pub use limits::Limits;
 pub use metrics::Metrics;
+pub use outbox::{Outbox, OutboxDrain, PushError};
 pub use output::{Output, Payload};
 pub use protocol::{Closed, Deadline, Error, Protocol, Result, Violation};
 pub use registry::{ConnectionId, ConnectionInfo, ConnectionState};

@@ -115,6 +115,34 @@ impl<P: Protocol> Session<P> {
 
     /// Delivers messages while there is room for their answers.
     pub(crate) fn messages(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        let moved = self.transport.outbox.is_some() && self.outbox(cx);
+        Ok(self.inbox(cx)? || moved)
+    }
+
+    /// Takes what others want written; true if there was something.
+    fn outbox(&mut self, cx: &Context<'_>) -> bool {
+        let t = &mut self.transport;
+        // A stream that changes, or has ended on our side, is not written to.
+        if t.state != State::Open || t.change.is_some() || t.finish != Finish::No {
+            return false;
+        }
+        let high = if t.has_room() { t.high() } else { 0 };
+        // Behind a body on its way, as what the protocol writes would be.
+        let out = match t.flow.as_mut().and_then(|f| f.tail()) {
+            Some(tail) => tail,
+            None => &mut t.out,
+        };
+        let Some(outbox) = &mut t.outbox else {
+            return false;
+        };
+        let drained = outbox.poll_into(out, high, cx);
+        if drained.over {
+            t.close();
+        }
+        drained.moved || drained.over
+    }
+
+    fn inbox(&mut self, cx: &mut Context<'_>) -> Result<bool> {
         let Some(work) = &mut self.transport.work else {
             return Ok(false);
         };
@@ -297,6 +325,7 @@ impl<P: Protocol> Session<P> {
         self.transport.state = State::Closing;
         self.transport.change = None;
         self.transport.work = None;
+        self.transport.outbox = None;
     }
 
     /// Tells the protocol that it is over, once.
@@ -306,6 +335,7 @@ impl<P: Protocol> Session<P> {
             // The inbox closes before the protocol can drop a question, so
             // that the asker learns of the end and not of a refusal.
             self.transport.work = None;
+            self.transport.outbox = None;
             self.transport.flow = None;
             self.protocol.closed(why);
         }

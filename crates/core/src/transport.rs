@@ -12,8 +12,8 @@ use bytes::Bytes;
 use tokio::io::AsyncWrite;
 
 use crate::{
-    Address, Connection, ConnectionId, Handle, Handler, Item, Limits, Output, Payload, Peer,
-    Protocol, Result, Stream, Topic,
+    Address, Connection, ConnectionId, Handle, Handler, Item, Limits, OutboxDrain, Output, Payload,
+    Peer, Protocol, Result, Stream, Topic,
     flow::{Flow, IntoSink},
     registry::Entry,
     timers::{Timers, clock},
@@ -35,6 +35,9 @@ pub struct Transport<P: Protocol> {
     pub(crate) now: Option<Instant>,
     pub(crate) timers: Timers<P::Timer>,
     pub(crate) work: Option<Box<Work<P::Message>>>,
+    pub(crate) outbox: Option<OutboxDrain>,
+    /// This poll is to end, so that other tasks have their turn.
+    pub(crate) gives_way: bool,
     pub(crate) flow: Option<Box<Flow<P::Message>>>,
     pub(crate) change: Option<Change>,
     pub(crate) peer: Peer,
@@ -79,6 +82,8 @@ impl<P: Protocol> Transport<P> {
             now: None,
             timers: Timers::new(),
             work: None,
+            outbox: None,
+            gives_way: false,
             flow: None,
             change: None,
             peer,
@@ -307,6 +312,20 @@ impl<P: Protocol> Transport<P> {
     {
         let feed = topic.feed();
         self.work().feed(feed);
+    }
+
+    /// From now on what is pushed into the [`Outbox`](crate::Outbox) is written here, between
+    /// what the protocol writes; while much waits to be written, it is left where it is. When the
+    /// outbox is closed, so is the connection, once all has left.
+    pub fn drain_outbox(&mut self, outbox: OutboxDrain) {
+        self.outbox = Some(outbox);
+    }
+
+    /// Lets other tasks have their turn when this callback is over, though there may be more to
+    /// read: for a protocol that has just given others much to do, who should do it before there
+    /// is more.
+    pub fn give_way(&mut self) {
+        self.gives_way = true;
     }
 
     /// Exchanges the stream for what `change` makes of it, once what was
