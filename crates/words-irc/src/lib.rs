@@ -1,8 +1,8 @@
 //! IRC: messages and their parts without I/O, and on them a server and a
 //! client.
 //!
-//! [`proto`] is all there is so far. It reads and writes what is on the wire,
-//! and knows nothing of sockets:
+//! [`proto`] reads and writes what is on the wire, and knows nothing of sockets;
+//! [`server`] is a network of channels on any endpoint:
 //!
 //! ```
 //! use ropewalk_words_irc::proto::{ctcp::Ctcp, message::{Message, Writer}};
@@ -19,5 +19,7 @@
 //! ```
 
 pub mod proto;
+#[cfg(feature = "server")]
+pub mod server;
 #[cfg(feature = "websocket")]
 pub mod websocket;

@@ -241,6 +241,8 @@ numerics! {
     ERR_UNKNOWNCOMMAND = 421,
     /// `<client> :MOTD File is missing`
     ERR_NOMOTD = 422,
+    /// `<client> <server> :No administrative info available`
+    ERR_NOADMININFO = 423,
     /// `<client> :No nickname given`
     ERR_NONICKNAMEGIVEN = 431,
     /// `<client> <nick> :Erroneous nickname`

@@ -1,0 +1,44 @@
+//! The capabilities that the server offers, and what it says of them.
+
+use super::settings::Settings;
+use crate::proto::capability::{Capability, Entry, Set};
+
+/// What is offered, with a value where there is something to say.
+pub(crate) fn offered(_: &Settings) -> Vec<(Capability, Option<String>)> {
+    use Capability::*;
+    vec![
+        (AccountNotify, None),
+        (AccountTag, None),
+        (AwayNotify, None),
+        (Batch, None),
+        (CapNotify, None),
+        (Chghost, None),
+        (EchoMessage, None),
+        (ExtendedJoin, None),
+        (InviteNotify, None),
+        (LabeledResponse, None),
+        (MessageTags, None),
+        (MultiPrefix, None),
+        (ServerTime, None),
+        (Setname, None),
+        (StandardReplies, None),
+        (UserhostInNames, None),
+    ]
+}
+
+/// Those as a set.
+pub(crate) fn set(offered: &[(Capability, Option<String>)]) -> Set {
+    offered.iter().map(|(capability, _)| *capability).collect()
+}
+
+/// Those as `CAP LS` lists them: values only to who asked for version 302.
+pub(crate) fn entries(
+    offered: &[(Capability, Option<String>)],
+    values: bool,
+) -> impl Iterator<Item = Entry<'_>> {
+    offered.iter().map(move |(capability, value)| Entry {
+        off: false,
+        name: capability.name(),
+        value: value.as_deref().filter(|_| values),
+    })
+}

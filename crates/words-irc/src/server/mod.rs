@@ -1,0 +1,48 @@
+//! The server: a network of channels on any number of endpoints.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | `network` | the value that a program holds; [`Network`] |
+//! | `connection` | a client on a connection of its own |
+//! | `link` | lines, time and outcomes into the network; whatever carries them |
+//! | `state` | who is there, which channels, who is told what; no I/O |
+//! | `turn` | what one client does, and what it is answered |
+//! | `commands` | a file for each group, and the table of all |
+//! | `fanout` | many messages to one channel as one shared piece |
+//! | `event` | what others are told, as each may see it |
+//! | `pages` | long answers, a page at a time |
+//! | `hooks` | what happened, for history and the like |
+//!
+//! A command is a function in a file under `commands` and a line in its table; a capability is a
+//! line in `capabilities`; a token of `ISUPPORT` is a line in `settings`.
+//!
+//! It does not keep anything when it ends, and does not know other servers.
+
+#![allow(dead_code, reason = "the commands that use the rest are on their way")]
+
+mod capabilities;
+mod channel;
+mod client;
+mod clock;
+mod commands;
+mod connection;
+mod event;
+mod fanout;
+mod hooks;
+mod link;
+mod network;
+mod options;
+mod pages;
+mod settings;
+mod slab;
+mod state;
+mod turn;
+mod whowas;
+mod work;
+
+pub use self::{
+    connection::{Connection, Timer},
+    network::{Counts, Network},
+    options::{Admin, Flood, NetworkLimits, NetworkOptions, Oper, ServerBan},
+    work::Completion,
+};

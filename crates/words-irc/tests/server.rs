@@ -1,0 +1,10 @@
+//! The server, as its clients see it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "an error in a test is a failure of the test"
+)]
+
+#[path = "server/script.rs"]
+mod script;
+#[path = "server/transcripts.rs"]
+mod transcripts;
