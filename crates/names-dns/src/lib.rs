@@ -2,4 +2,6 @@
 
 pub mod proto;
 #[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
 pub mod zone;

@@ -20,4 +20,5 @@ pub use header::Header;
 pub use message::{Message, NameBuffer, Question, Questions, Record, Records, Section, WireError};
 pub use name::{Name, NameError, NameRef};
 pub use serial::{Serial, SoaNumbers};
+pub(crate) use writer::OWNER;
 pub use writer::{Full, LONGEST_MESSAGE, Mark, MessageWriter};

@@ -43,7 +43,15 @@ pub struct MessageWriter {
     limit: usize,
     reserved: usize,
     names: Names,
+    /// Whether the name that is written is an owner's.
+    owner: bool,
+    /// Where the pointers are; with [`OWNER`], those that are an owner's name.
+    pointers: Vec<u16>,
 }
+
+/// Marks a pointer that is an owner's name, in [`MessageWriter::pointers`]:
+/// that of one in data is followed by another record's.
+pub(crate) const OWNER: u16 = 0x8000;
 
 /// A place in a message, to come back to.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +75,8 @@ impl MessageWriter {
             limit: LONGEST_MESSAGE,
             reserved: 0,
             names: Names::default(),
+            owner: false,
+            pointers: Vec::new(),
         }
     }
 
@@ -76,6 +86,7 @@ impl MessageWriter {
     pub fn begin(&mut self, header: Header, limit: usize) {
         self.bytes.clear();
         self.names.clear();
+        self.pointers.clear();
         self.bytes.extend_from_slice(&[0; Header::LENGTH]);
         self.header = Header {
             counts: [0; 4],
@@ -123,6 +134,11 @@ impl MessageWriter {
     pub fn back_to(&mut self, mark: Mark) {
         self.bytes.truncate(mark.length);
         self.names.forget_from(mark.length);
+        while let Some(at) = self.pointers.last()
+            && usize::from(at & !OWNER) >= mark.length
+        {
+            self.pointers.pop();
+        }
         self.header.counts = mark.counts;
     }
 
@@ -176,7 +192,9 @@ impl MessageWriter {
             return Err(Full);
         }
         self.all_or_nothing(index, |writer| {
+            writer.owner = true;
             writer.put_name(name);
+            writer.owner = false;
             writer.put(&record_type.0.to_be_bytes());
             writer.put(&class.0.to_be_bytes());
             writer.put(&ttl.to_be_bytes());
@@ -224,7 +242,24 @@ impl MessageWriter {
     }
 
     fn put_name(&mut self, name: &[u8]) {
-        self.names.put(&mut self.bytes, name);
+        if !self.names.put(&mut self.bytes, name) {
+            return;
+        }
+        // Behind this, nobody asks for them: such an answer is not kept.
+        if let Ok(at @ ..OWNER) = u16::try_from(self.bytes.len() - 2) {
+            let owner = if self.owner { OWNER } else { 0 };
+            self.pointers.push(at | owner);
+        }
+    }
+
+    /// Where compression pointers are, below 32,768.
+    pub(crate) fn pointers(&self) -> &[u16] {
+        &self.pointers
+    }
+
+    /// What was written so far; the header is not yet in its place.
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.bytes
     }
 
     fn put_rdata(&mut self, record_type: RecordType, rdata: &[u8]) {
@@ -237,7 +272,7 @@ impl MessageWriter {
                     let length = name_length(rest);
                     // What is no name is written as it is.
                     if length > 0 {
-                        self.names.put(&mut self.bytes, &rest[..length]);
+                        self.put_name(&rest[..length]);
                     }
                     rest = &rest[length..];
                     continue;
@@ -312,7 +347,8 @@ impl Names {
         }
     }
 
-    fn put(&mut self, bytes: &mut Vec<u8>, name: &[u8]) {
+    /// Writes a name; says whether it ends in a pointer.
+    fn put(&mut self, bytes: &mut Vec<u8>, name: &[u8]) -> bool {
         let mut starts = [0_u8; 128];
         let (mut count, mut at) = (0, 0);
         while let Some(length @ 1..) = name.get(at).copied() {
@@ -352,6 +388,7 @@ impl Names {
                 _ => break,
             }
         }
+        unknown < count
     }
 
     fn find(&self, bytes: &[u8], parent: u16, label: &[u8]) -> Option<u16> {

@@ -5,6 +5,7 @@
 //! and RDATA: about 40 octets a name and 14 a record, above the data itself.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use super::builder::{Path, label_at, rdata_at};
 use super::labels::{LabelTable, NONE};
@@ -21,6 +22,8 @@ pub struct Zone {
     table: LabelTable,
     records: usize,
     serial: u32,
+    /// The nodes with NSEC3, once somebody asked for them.
+    hashed: OnceLock<Box<[u32]>>,
 }
 
 /// A name; its sets are those up to the next node's first.
@@ -89,6 +92,7 @@ impl Zone {
             table,
             records,
             serial: 0,
+            hashed: OnceLock::new(),
         };
         zone.mark_nodes();
         let serial = zone
@@ -332,6 +336,18 @@ impl Zone {
         })
     }
 
+    /// The numbers of the nodes with NSEC3 in canonical order, which is that of
+    /// their hashes (RFC 5155, section 1.3). Looked for when it is asked first.
+    pub fn hashed(&self) -> &[u32] {
+        self.hashed.get_or_init(|| {
+            self.apex()
+                .descendants()
+                .filter(|node| node.rrset(RecordType::NSEC3).is_some())
+                .map(Node::number)
+                .collect()
+        })
+    }
+
     /// All records: the SOA first, then in canonical order of names and by type; what a transfer
     /// sends, but for the SOA at its end (RFC 5936).
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
@@ -420,6 +436,11 @@ pub struct Node<'z> {
 impl<'z> Node<'z> {
     fn entry(self) -> &'z ZoneNode {
         &self.zone.nodes[self.at as usize]
+    }
+
+    /// The zone it is of.
+    pub fn zone(self) -> &'z Zone {
+        self.zone
     }
 
     /// Its place in canonical order, from 0 for the zone's top; below [`Zone::node_count`].
