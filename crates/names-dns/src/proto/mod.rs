@@ -12,6 +12,7 @@ pub mod rdata;
 mod serial;
 pub mod transfer;
 pub mod tsig;
+pub(crate) mod words;
 mod writer;
 
 pub use code::{Class, Opcode, Rcode, RecordType, UnknownMnemonic};

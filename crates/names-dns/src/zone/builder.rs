@@ -20,7 +20,6 @@ use crate::proto::{Class, Name, NameRef, RecordType, rdata, rdata::RdataError};
 ///
 /// let origin: Name = "example.org".parse()?;
 /// let mut zone = ZoneBuilder::new(origin.clone(), Class::IN);
-/// // The text reader makes this of words.
 /// let soa = b"\x02ns\0\x01h\0\0\0\0\x01\0\0\0\x02\0\0\0\x03\0\0\0\x04\0\0\0\x05";
 /// zone.push(origin.as_ref(), RecordType::SOA, 3600, soa)?;
 /// zone.push(origin.as_ref(), RecordType::NS, 3600, b"\x02ns\0")?;

@@ -1,16 +1,41 @@
-//! The data of records (RDATA) of all types, on the wire.
+//! The data of records (RDATA) of all types, on the wire and in text.
 //!
-//! One table, [`layout`], says which fields a type has; all else follows it:
+//! One table says which fields a type has; all else follows it:
 //! checking what came from the wire ([`check`]), taking it out of a message
-//! ([`unpack`]), finding the names in it ([`names`]), and its canonical
-//! form ([`canonicalise`]). Types that the table does not have are octets, as RFC 3597 says.
+//! ([`unpack`]), finding the names in it ([`names`]), its canonical form
+//! ([`canonicalise`]), and its text both ways ([`write_text`], [`from_text`]).
+//! Types that the table does not have are octets, as RFC 3597 says.
 //!
 //! RDATA stays in wire form everywhere: nothing here makes a struct of it. Who
-//! wants one takes [`hickory_proto::rr::RData`].
+//! wants one takes [`hickory_proto::rr::RData`], from and to which
+//! [`from_hickory`] and [`to_hickory`] convert.
+//!
+//! ```
+//! use ropewalk_names_dns::proto::{Class, RecordType, rdata};
+//!
+//! let mx = rdata::from_text(Class::IN, RecordType::MX, "10 mail.example.org.")?;
+//! assert_eq!(mx, b"\x00\x0A\x04mail\x07example\x03org\x00");
+//! assert_eq!(rdata::to_text(Class::IN, RecordType::MX, &mx), "10 mail.example.org.");
+//! # Ok::<(), rdata::RdataError>(())
+//! ```
 
+mod calendar;
+mod loc;
+mod parse;
+mod print;
+#[cfg(test)]
+mod tests;
 mod wire;
 
+pub use parse::from_text;
+#[cfg(feature = "server")]
+pub(crate) use parse::{Words, parse, period};
+pub use print::{to_text, write_text};
 pub use wire::{NamePart, Names, canonicalise, check, names, unpack};
+
+use hickory_proto::ProtoError;
+use hickory_proto::rr::RData;
+use hickory_proto::serialize::binary::{BinDecoder, BinEncodable, BinEncoder, Restrict};
 
 use super::{Class, NameError, RecordType};
 
@@ -41,6 +66,9 @@ pub enum RdataError {
         /// The word.
         found: String,
     },
+    /// Text that cannot be split into words.
+    #[error("{0}")]
+    Lexical(String),
     /// More than [`MAX_RDATA`] octets.
     #[error("more than 65535 octets of RDATA")]
     TooLong,
@@ -130,6 +158,52 @@ pub(crate) enum Field {
     Atma,
 }
 
+/// RDATA of hickory's in wire form, with its type.
+///
+/// # Errors
+///
+/// What hickory does not write, or writes as no server would send it.
+pub fn from_hickory(rdata: &RData) -> Result<(RecordType, Vec<u8>), HickoryError> {
+    let record_type = RecordType(rdata.record_type().into());
+    let mut message = Vec::new();
+    rdata.emit(&mut BinEncoder::new(&mut message))?;
+    let mut wire = Vec::new();
+    // Names are compressed to one another there.
+    unpack(
+        Class::IN,
+        record_type,
+        &message,
+        0,
+        message.len(),
+        &mut wire,
+    )?;
+    Ok((record_type, wire))
+}
+
+/// RDATA in wire form as hickory's.
+///
+/// # Errors
+///
+/// What hickory does not read.
+pub fn to_hickory(record_type: RecordType, rdata: &[u8]) -> Result<RData, HickoryError> {
+    let length = u16::try_from(rdata.len()).map_err(|_| RdataError::TooLong)?;
+    let mut decoder = BinDecoder::new(rdata);
+    RData::read(&mut decoder, record_type.0.into(), Restrict::new(length))
+        .map_err(|error| HickoryError::Hickory(error.into()))
+}
+
+/// Why RDATA does not convert.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HickoryError {
+    /// Hickory does not take it.
+    #[error("{0}")]
+    Hickory(#[from] ProtoError),
+    /// It is not what its type wants.
+    #[error(transparent)]
+    Rdata(#[from] RdataError),
+}
+
 /// The fields of a type, or nothing where its RDATA is but octets.
 pub(crate) fn layout(class: Class, record_type: RecordType) -> Option<&'static [Field]> {
     use Field::*;
@@ -216,10 +290,10 @@ pub(crate) fn layout(class: Class, record_type: RecordType) -> Option<&'static [
         T::SRV => &[U16, U16, U16, Name(Tolerated)],
         T::ATMA => &[Atma],
         T::NAPTR => &[U16, U16, String, String, String, Name(Tolerated)],
-        T::KX => &[U16, Name(Lower)],
+        T::KX => &[U16, Name(Tolerated)],
         T::CERT => &[CertType, U16, Algorithm, Base64],
         T::A6 => &[A6],
-        T::DNAME => &[Name(Lower)],
+        T::DNAME => &[Name(Tolerated)],
         T::SINK => &[U8, U8, U8, OptionalBase64],
         T::APL => &[Apl],
         T::DS | T::CDS | T::DLV | T::TA => &[U16, Algorithm, U8, Hex],
@@ -280,3 +354,53 @@ fn check_rules(record_type: RecordType, rdata: &[u8]) -> Result<(), RdataError> 
         _ => Ok(()),
     }
 }
+
+/// Algorithms of DNSSEC, from IANA's registry, with the names that BIND also reads.
+const ALGORITHMS: &[(u8, &str)] = &[
+    (1, "RSAMD5"),
+    (2, "DH"),
+    (3, "DSA"),
+    (5, "RSASHA1"),
+    (6, "DSA-NSEC3-SHA1"),
+    (6, "NSEC3DSA"),
+    (7, "RSASHA1-NSEC3-SHA1"),
+    (7, "NSEC3RSASHA1"),
+    (8, "RSASHA256"),
+    (10, "RSASHA512"),
+    (12, "ECC-GOST"),
+    (12, "ECCGOST"),
+    (13, "ECDSAP256SHA256"),
+    (14, "ECDSAP384SHA384"),
+    (15, "ED25519"),
+    (16, "ED448"),
+    (252, "INDIRECT"),
+    (253, "PRIVATEDNS"),
+    (254, "PRIVATEOID"),
+];
+
+/// Kinds of certificates (RFC 4398, section 2.1).
+const CERT_TYPES: &[(u16, &str)] = &[
+    (1, "PKIX"),
+    (2, "SPKI"),
+    (3, "PGP"),
+    (4, "IPKIX"),
+    (5, "ISPKI"),
+    (6, "IPGP"),
+    (7, "ACPKIX"),
+    (8, "IACPKIX"),
+    (253, "URI"),
+    (254, "OID"),
+];
+
+/// Keys of SVCB's parameters (RFC 9460, 14.3.2; RFC 9461; RFC 9540).
+const SVC_KEYS: &[(u16, &str)] = &[
+    (0, "mandatory"),
+    (1, "alpn"),
+    (2, "no-default-alpn"),
+    (3, "port"),
+    (4, "ipv4hint"),
+    (5, "ech"),
+    (6, "ipv6hint"),
+    (7, "dohpath"),
+    (8, "ohttp"),
+];
