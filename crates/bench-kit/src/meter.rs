@@ -102,6 +102,42 @@ pub fn stay_on_one_core() -> io::Result<()> {
     }
 }
 
+/// Keeps this thread, and those that it starts, off the processors that it was
+/// kept on; where it was kept on none, or there is no other, it goes on as
+/// before.
+///
+/// # Errors
+/// The system's.
+pub fn leave_this_core() -> io::Result<()> {
+    // SAFETY: zeroes are an empty set.
+    let mut now: libc::cpu_set_t = unsafe { mem::zeroed() };
+    // SAFETY: zeroes are an empty set.
+    let mut others: libc::cpu_set_t = unsafe { mem::zeroed() };
+    // SAFETY: `now` is a set of the size given.
+    if unsafe { libc::sched_getaffinity(0, size_of_val(&now), &raw mut now) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it has no conditions.
+    let all = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) };
+    for core in 0..usize::try_from(all).unwrap_or(0).min(size_of_val(&now) * 8) {
+        // SAFETY: both are sets, and take more processors than there are.
+        unsafe {
+            if !libc::CPU_ISSET(core, &now) {
+                libc::CPU_SET(core, &mut others);
+            }
+        }
+    }
+    // SAFETY: `others` is a set.
+    if unsafe { libc::CPU_COUNT(&others) } == 0 {
+        return Ok(());
+    }
+    // SAFETY: `others` is a set of the size given.
+    match unsafe { libc::sched_setaffinity(0, size_of_val(&others), &raw const others) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// How much processor time someone has used.
 #[derive(Clone, Copy, Debug)]
 pub enum CpuClock {
