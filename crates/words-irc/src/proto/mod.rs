@@ -29,6 +29,8 @@ pub mod authenticate;
 pub mod capability;
 pub mod casemap;
 pub mod chathistory;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod ctcp;
 pub mod format;
 pub mod isupport;

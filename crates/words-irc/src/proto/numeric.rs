@@ -251,6 +251,8 @@ numerics! {
     ERR_NICKNAMEINUSE = 433,
     /// `<client> <nick> <user> <host> :Nickname collision KILL`
     ERR_NICKCOLLISION = 436,
+    /// `<client> <nick or channel> :Nick/channel is temporarily unavailable`
+    ERR_UNAVAILRESOURCE = 437,
     /// `<client> <nick> <channel> :They aren't on that channel`
     ERR_USERNOTINCHANNEL = 441,
     /// `<client> <channel> :You're not on that channel`
