@@ -36,6 +36,7 @@ impl Clock {
         self.wall.as_secs()
     }
 
+    #[allow(dead_code, reason = "for records that are ordered by time")]
     pub(crate) fn since_epoch(&self) -> Duration {
         self.wall
     }

@@ -82,6 +82,7 @@ impl Link {
             step = Step::Gone;
         }
         state.end();
+        self.rehash_if_asked(&mut state);
         // It may have been its own outbox that ran over.
         match state.client(self.id) {
             Some(_) => step,
@@ -90,6 +91,7 @@ impl Link {
     }
 
     /// Takes one line.
+    #[allow(dead_code, reason = "for what carries lines without a stream of bytes")]
     pub(crate) fn line(&self, line: &[u8], now: Instant) -> Step {
         self.act(now, |turn| take(turn.net, turn.id, Ok(line)))
     }
@@ -162,7 +164,21 @@ impl Link {
             act(&mut Turn::new(&mut state, self.id));
         }
         state.end();
+        self.rehash_if_asked(&mut state);
         ready(&state, self.id, now)
+    }
+
+    /// It takes the lock itself, and may read files: so on a thread of its own.
+    fn rehash_if_asked(&self, state: &mut State) {
+        if std::mem::take(&mut state.rehash_asked)
+            && let Some(rehash) = self.network.rehash()
+        {
+            let network = self.network.clone();
+            let thread = std::thread::Builder::new().name("rehash".to_owned());
+            if let Err(error) = thread.spawn(move || rehash(&network)) {
+                tracing::error!(%error, "no thread to read the configuration on");
+            }
+        }
     }
 }
 

@@ -18,8 +18,6 @@
 //!
 //! It does not keep anything when it ends, and does not know other servers.
 
-#![allow(dead_code, reason = "the commands that use the rest are on their way")]
-
 mod capabilities;
 mod channel;
 mod client;

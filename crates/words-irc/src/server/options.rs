@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use ropewalk_cred::PasswordHash;
 
-use crate::proto::{casemap::CaseMapping, mask};
+use crate::proto::casemap::CaseMapping;
 
 /// What a [`Network`](super::Network) is made of.
 ///
@@ -260,6 +260,3 @@ impl Default for Flood {
         }
     }
 }
-
-/// The length of a mask in a list: what the parser of masks takes.
-pub(crate) const MASK: usize = mask::LIMIT;

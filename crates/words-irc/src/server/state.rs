@@ -41,6 +41,8 @@ pub(crate) struct State {
     /// When it began, in seconds since 1970.
     pub(crate) started: u64,
     pub(crate) draining: bool,
+    /// An operator asked for the configuration to be read again.
+    pub(crate) rehash_asked: bool,
     /// Who acts in this turn, and what they are told.
     pub(super) acting: Option<ClientId>,
     pub(super) told: Vec<u8>,
@@ -100,6 +102,7 @@ impl State {
             tally: Tally::default(),
             clock,
             draining: false,
+            rehash_asked: false,
             acting: None,
             told: Vec::new(),
             aside: Vec::new(),

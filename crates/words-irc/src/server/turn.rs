@@ -186,6 +186,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Logs the client in to an account, or out: it and its peers are told.
+    #[allow(dead_code, reason = "for those who check accounts")]
     pub(crate) fn set_account(&mut self, account: Option<&str>) {
         use super::client::UserModes;
         let me = self.me_mut();

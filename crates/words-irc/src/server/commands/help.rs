@@ -18,6 +18,11 @@ const TEXTS: &[(&str, &str, &str)] = &[
         "CAP LS|LIST|REQ|END [...]",
         "Negotiates capabilities.",
     ),
+    (
+        "CHGHOST",
+        "CHGHOST nick host",
+        "Shows somebody at another host. For operators.",
+    ),
     ("HELP", "HELP [command]", "Explains a command."),
     ("INFO", "INFO", "Says what the server is."),
     (

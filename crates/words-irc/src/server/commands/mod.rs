@@ -3,12 +3,19 @@
 mod cap;
 mod help;
 mod info;
+mod invite;
 mod join;
+mod list;
 mod message;
+mod mode;
 mod names;
+mod oper;
 mod part;
 mod registration;
 mod topic;
+mod user;
+mod who;
+mod whois;
 
 use super::{link::charge, turn::Turn};
 use crate::proto::{capability::Capability, message::Message, numeric::Numeric};
@@ -57,31 +64,45 @@ const fn early(
 /// All of them, by name.
 pub(crate) static COMMANDS: &[Command] = &[
     command("ADMIN", 0, 2, info::admin),
+    command("AWAY", 0, 2, user::away),
     early("CAP", 1, 1, cap::cap),
+    command("CHGHOST", 2, 1, oper::chghost),
     command("HELP", 0, 2, info::help),
     command("HELPOP", 0, 2, info::help),
     command("INFO", 0, 2, info::info),
+    command("INVITE", 0, 2, invite::invite),
+    command("ISON", 1, 1, user::ison),
     command("JOIN", 1, 2, join::join),
     command("KICK", 2, 1, part::kick),
+    command("KILL", 1, 1, oper::kill),
     command("LINKS", 0, 2, info::links),
+    command("LIST", 0, 10, list::list),
     command("LUSERS", 0, 2, info::lusers),
+    command("MODE", 1, 1, mode::mode),
     command("MOTD", 0, 4, info::motd),
     command("NAMES", 0, 4, names::names),
     early("NICK", 0, 2, registration::nick),
     command("NOTICE", 0, 1, message::notice),
+    command("OPER", 2, 2, oper::oper),
     command("PART", 1, 2, part::part),
     early("PASS", 1, 1, registration::pass),
     early("PING", 0, 1, registration::ping),
     early("PONG", 0, 1, registration::pong),
     command("PRIVMSG", 0, 1, message::privmsg),
     early("QUIT", 0, 1, registration::quit),
+    command("REHASH", 0, 1, oper::rehash),
     command("SETNAME", 1, 2, registration::setname),
     command("STATS", 1, 2, info::stats),
     command("TAGMSG", 1, 1, message::tagmsg),
     command("TIME", 0, 2, info::time),
     command("TOPIC", 1, 2, topic::topic),
     early("USER", 0, 1, registration::user),
+    command("USERHOST", 1, 1, user::userhost),
     command("VERSION", 0, 2, info::version),
+    command("WALLOPS", 1, 2, oper::wallops),
+    command("WHO", 1, 4, who::who),
+    command("WHOIS", 0, 2, whois::whois),
+    command("WHOWAS", 0, 2, whois::whowas),
 ];
 
 /// The bytes of a label at most (<https://ircv3.net/specs/extensions/labeled-response>).

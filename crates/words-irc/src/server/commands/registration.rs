@@ -3,7 +3,7 @@
 //! <https://modern.ircdocs.horse/#connection-messages>
 
 use super::{
-    super::{client::UserModes, event::Line, hooks, turn::Turn, work::work},
+    super::{client::UserModes, event::Line, hooks, turn::Turn},
     cut, info,
 };
 use crate::proto::{capability::Capability, message::Message, numeric::Numeric};
@@ -87,6 +87,9 @@ pub(super) fn user(turn: &mut Turn<'_>, message: &Message<'_>) {
     let [user, _, _, real_name, ..] = message.params[..] else {
         return turn.needs_params("USER");
     };
+    if real_name.is_empty() {
+        return turn.needs_params("USER");
+    }
     let limits = turn.net.settings.options.limits.clone();
     // What cannot stand in a mask is left out; nobody has vouched for the name, so it has a tilde.
     let fits = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -153,10 +156,7 @@ pub(crate) fn try_register(turn: &mut Turn<'_>) {
         let Some(password) = registering.password.take() else {
             return refuse_password(turn);
         };
-        let hash = hash.clone();
-        let verify = move || hash.verify(password.as_bytes());
-        let verify = async { tokio::task::spawn_blocking(verify).await.unwrap_or(false) };
-        turn.defer(work(verify, |turn, fits| {
+        super::oper::check(turn, hash, &password, |turn, fits| {
             if !fits {
                 return refuse_password(turn);
             }
@@ -164,7 +164,7 @@ pub(crate) fn try_register(turn: &mut Turn<'_>) {
                 registering.password_fits = true;
             }
             try_register(turn);
-        }));
+        });
         return;
     }
     if settings.options.ping_cookie && !registering.cookie_fits {
