@@ -4,6 +4,8 @@
     reason = "an error in a test is a failure of the test"
 )]
 
+#[path = "server/live.rs"]
+mod live;
 #[path = "server/script.rs"]
 mod script;
 #[path = "server/transcripts.rs"]

@@ -171,6 +171,12 @@ impl UsersFile {
         self.table().users.len()
     }
 
+    /// Whether `fits` is true of a user's name, locked or not: for who must not
+    /// give the name to somebody else.
+    pub fn any(&self, fits: impl FnMut(&str) -> bool) -> bool {
+        self.table().users.keys().map(|name| &**name).any(fits)
+    }
+
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -405,6 +411,7 @@ mod tests {
         assert_eq!(look("b"), (Some("sha256-crypt"), Whose::Own));
         assert_eq!(look("locked"), (Some("sha256-crypt"), Whose::Locked));
         assert_eq!(look("none").1, Whose::Passwordless);
+        assert!(users.any(|name| name == "locked") && !users.any(|name| name == "c"));
         assert!(look("none").0.is_some());
     }
 

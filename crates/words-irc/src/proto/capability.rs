@@ -109,6 +109,8 @@ capabilities! {
     Chathistory = "draft/chathistory",
     /// `CHGHOST`, when a user name or host changes.
     Chghost = "chghost",
+    /// What was not said, but happened, in `CHATHISTORY`.
+    EventPlayback = "draft/event-playback",
     /// What one says comes back.
     EchoMessage = "echo-message",
     /// `JOIN` with account and real name.

@@ -64,7 +64,7 @@ impl CaseMapping {
 }
 
 /// A name in the case in which names are compared: a key for maps.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Folded(Box<str>);
 
 impl Folded {

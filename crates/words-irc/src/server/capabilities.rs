@@ -1,12 +1,16 @@
 //! The capabilities that the server offers, and what it says of them.
 
-use super::settings::Settings;
+use super::{
+    client::Client,
+    commands::{accounts, authenticate},
+    settings::Settings,
+};
 use crate::proto::capability::{Capability, Entry, Set};
 
 /// What is offered, with a value where there is something to say.
-pub(crate) fn offered(_: &Settings) -> Vec<(Capability, Option<String>)> {
+pub(crate) fn offered(settings: &Settings, client: &Client) -> Vec<(Capability, Option<String>)> {
     use Capability::*;
-    vec![
+    let mut offered = vec![
         (AccountNotify, None),
         (AccountTag, None),
         (AwayNotify, None),
@@ -23,7 +27,22 @@ pub(crate) fn offered(_: &Settings) -> Vec<(Capability, Option<String>)> {
         (Setname, None),
         (StandardReplies, None),
         (UserhostInNames, None),
-    ]
+    ];
+    if let Some(accounts) = &settings.options.accounts {
+        if let Some(value) = accounts::capability(accounts, settings, client) {
+            offered.push((AccountRegistration, Some(value).filter(|it| !it.is_empty())));
+        }
+        if let Some(value) = authenticate::capability(accounts, client) {
+            offered.push((Sasl, Some(value)));
+        }
+    }
+    // What is offered as a draft.
+    if settings.options.history.messages > 0 {
+        offered.push((Chathistory, None));
+        offered.push((EventPlayback, None));
+    }
+    offered.sort_by_key(|(capability, _)| capability.name());
+    offered
 }
 
 /// Those as a set.

@@ -8,7 +8,9 @@ use std::{
 
 use ropewalk_core::Outbox;
 
-use super::{event::Class, options::Oper, pages::Pages, work::Work};
+use super::{
+    commands::authenticate::Exchange, event::Class, options::Oper, pages::Pages, work::Work,
+};
 use crate::proto::{capability::Set, casemap::Folded};
 
 /// A client, by a number that is used again and one that is not.
@@ -69,6 +71,8 @@ pub(crate) struct Client {
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Arc<ropewalk_core::tls::TlsInfo>>,
     pub(crate) oper: Option<Arc<Oper>>,
+    /// Logging in, where that is under way.
+    pub(crate) exchange: Option<Box<Exchange>>,
     /// The rest of a long answer.
     pub(crate) pages: Option<Paged>,
     /// Work to be begun, and how much is under way.
@@ -109,6 +113,8 @@ pub(crate) struct Registering {
     pub(crate) negotiating: bool,
     /// What `PASS` gave.
     pub(crate) password: Option<Box<str>>,
+    /// Somebody else connects for it, who has said so.
+    pub(crate) gateway: bool,
     /// The password was right.
     pub(crate) password_fits: bool,
     /// What `PING` asked to be answered.
@@ -118,6 +124,16 @@ pub(crate) struct Registering {
 }
 
 impl Client {
+    /// The certificate that it has shown.
+    pub(crate) fn certificate(&self) -> Option<ropewalk_cred::Fingerprint> {
+        #[cfg(feature = "tls")]
+        if let Some(certificate) = self.tls.as_ref().and_then(|tls| tls.certificates.first()) {
+            let shown = ropewalk_cred::Certificate::new([], certificate.as_ref());
+            return Some(shown.fingerprint());
+        }
+        None
+    }
+
     pub(crate) fn is_registered(&self) -> bool {
         self.registering.is_none()
     }

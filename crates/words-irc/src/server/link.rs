@@ -1,7 +1,7 @@
 //! One client's way into the network: lines, time and outcomes in, and what is to be waited for
 //! out. What carries the lines is somebody else's: a connection, a WebSocket, a test.
 
-use std::time::Instant;
+use std::{net::IpAddr, time::Instant};
 
 use ropewalk_core::{Input, OutboxDrain, Peer, TooLong, wall_clock};
 
@@ -9,6 +9,7 @@ use super::{
     client::ClientId,
     commands,
     network::Network,
+    options::NetworkLimits,
     state::{Origin, State},
     turn::Turn,
     work::{Completion, Work},
@@ -272,6 +273,12 @@ pub(crate) fn charge(turn: &mut Turn<'_>, weight: u32) {
 fn tick(turn: &mut Turn<'_>, now: Instant) -> Option<Instant> {
     let settings = turn.net.settings.clone();
     let limits = &settings.options.limits;
+    let reclaim = turn.net.reclaim(turn.id);
+    let next = late(turn, now, limits)?;
+    Some(reclaim.map_or(next, |at| at.min(next)))
+}
+
+fn late(turn: &mut Turn<'_>, now: Instant, limits: &NetworkLimits) -> Option<Instant> {
     let me = turn.me();
     if !me.is_registered() {
         // What it heard from us is what began its time.
@@ -293,7 +300,7 @@ fn tick(turn: &mut Turn<'_>, now: Instant) -> Option<Instant> {
         None if me.heard + limits.ping > now => Some(me.heard + limits.ping),
         None => {
             turn.me_mut().pinged = Some(now);
-            let line = super::event::Line::bare("PING").text(settings.server());
+            let line = super::event::Line::bare("PING").text(turn.net.settings.server());
             turn.tell(line);
             Some(now + limits.ping_timeout)
         }
@@ -303,15 +310,7 @@ fn tick(turn: &mut Turn<'_>, now: Instant) -> Option<Instant> {
 /// What a connection knows of where its client is.
 pub(crate) fn origin(peer: &Peer) -> Origin {
     let address = match peer.address.inet() {
-        Some(inet) => {
-            let ip = inet.ip().to_canonical().to_string();
-            // A parameter cannot begin with a colon, as `::1` does.
-            if ip.starts_with(':') {
-                format!("0{ip}")
-            } else {
-                ip
-            }
-        }
+        Some(inet) => shown(inet.ip()),
         None => "localhost".to_owned(),
     };
     Origin {
@@ -319,6 +318,17 @@ pub(crate) fn origin(peer: &Peer) -> Origin {
         secure: is_secure(peer),
         #[cfg(feature = "tls")]
         tls: peer.tls.clone(),
+    }
+}
+
+/// An address as it is shown.
+pub(crate) fn shown(address: IpAddr) -> String {
+    let text = address.to_canonical().to_string();
+    // A parameter cannot begin with a colon, as `::1` does.
+    if text.starts_with(':') {
+        format!("0{text}")
+    } else {
+        text
     }
 }
 

@@ -11,13 +11,19 @@
 //! | `fanout` | many messages to one channel as one shared piece |
 //! | `event` | what others are told, as each may see it |
 //! | `pages` | long answers, a page at a time |
+//! | [`accounts`] | who may log in, and how one comes to have an account |
+//! | [`registered`] | accounts, channels and bans, and the file that keeps them |
+//! | `records` | registered channels and clients that follow what is kept |
+//! | `history`, `monitor` | what was said; who watches whom |
+//! | `services` | `NickServ` and `ChanServ` |
 //! | `hooks` | what happened, for history and the like |
 //!
 //! A command is a function in a file under `commands` and a line in its table; a capability is a
 //! line in `capabilities`; a token of `ISUPPORT` is a line in `settings`.
 //!
-//! It does not keep anything when it ends, and does not know other servers.
+//! It does not know other servers.
 
+pub mod accounts;
 mod capabilities;
 mod channel;
 mod client;
@@ -26,11 +32,16 @@ mod commands;
 mod connection;
 mod event;
 mod fanout;
+mod history;
 mod hooks;
 mod link;
+mod monitor;
 mod network;
 mod options;
 mod pages;
+mod records;
+pub mod registered;
+mod services;
 mod settings;
 mod slab;
 mod state;
@@ -39,7 +50,9 @@ mod whowas;
 mod work;
 
 pub use self::{
+    commands::webirc::Gateway,
     connection::{Connection, Timer},
+    history::HistoryLimits,
     network::{Counts, Network},
     options::{Admin, Flood, NetworkLimits, NetworkOptions, Oper, ServerBan},
     work::Completion,

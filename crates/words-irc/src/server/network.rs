@@ -71,6 +71,10 @@ pub struct Counts {
     pub overflows: u64,
     /// Clients given up since they sent too fast.
     pub floods: u64,
+    /// Messages kept for those who ask later.
+    pub kept_messages: usize,
+    /// Their bytes.
+    pub kept_bytes: usize,
 }
 
 impl Network {
@@ -91,6 +95,8 @@ impl Network {
         options.server.clone_from(&now.server);
         options.network.clone_from(&now.network);
         options.case_mapping = now.case_mapping;
+        options.accounts.clone_from(&now.accounts);
+        options.history.clone_from(&now.history);
         state.settings = Arc::new(Settings::new(options));
     }
 
@@ -126,6 +132,7 @@ impl Network {
             floods,
             messages,
         } = state.tally;
+        let (kept_messages, kept_bytes) = state.records.history.size();
         Counts {
             users,
             invisible,
@@ -136,6 +143,20 @@ impl Network {
             messages,
             overflows,
             floods,
+            kept_messages,
+            kept_bytes,
+        }
+    }
+
+    /// Waits until what is registered is on the disk: before a program ends.
+    ///
+    /// # Errors
+    /// As the disk has it.
+    pub async fn saved(&self) -> std::io::Result<()> {
+        let accounts = self.lock().settings.options.accounts.clone();
+        match accounts {
+            Some(accounts) => accounts.store().saved().await,
+            None => Ok(()),
         }
     }
 

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use ropewalk_cred::PasswordHash;
 
+use super::{accounts::Accounts, commands::webirc::Gateway, history::HistoryLimits};
 use crate::proto::casemap::CaseMapping;
 
 /// What a [`Network`](super::Network) is made of.
@@ -51,6 +52,17 @@ pub struct NetworkOptions {
     pub channel_modes: String,
     /// The modes of a new user. Default none.
     pub user_modes: String,
+    /// Who may log in, and what is registered. Default nobody and nothing: there are no accounts
+    /// then, no `NickServ` and no `ChanServ`. It stays as it is when options are reloaded.
+    pub accounts: Option<Arc<Accounts>>,
+    /// How much of what was said is kept, for `CHATHISTORY`. It stays as it is when options are
+    /// reloaded.
+    pub history: HistoryLimits,
+    /// Messages of a channel that a client is told on joining which does not ask for them itself,
+    /// but sees when they were (`server-time`). Default 0.
+    pub playback: usize,
+    /// Who may say on whose behalf they connect, by `WEBIRC`. Default nobody.
+    pub gateways: Vec<Gateway>,
     /// How much there may be of everything.
     pub limits: NetworkLimits,
     /// How fast one may send.
@@ -73,6 +85,10 @@ impl Default for NetworkOptions {
             ping_cookie: false,
             channel_modes: "nt".into(),
             user_modes: String::new(),
+            accounts: None,
+            history: HistoryLimits::default(),
+            playback: 0,
+            gateways: Vec::new(),
             limits: NetworkLimits::default(),
             flood: Flood::default(),
         }

@@ -47,6 +47,11 @@ impl Settings {
         self.mapping().fold(name)
     }
 
+    /// Whether a text can be a nick here.
+    pub(crate) fn is_nick(&self, text: &str) -> bool {
+        text.len() <= self.options.limits.nick && super::commands::registration::is_nick(text)
+    }
+
     pub(crate) fn server(&self) -> &str {
         &self.options.server
     }
@@ -75,6 +80,7 @@ fn tokens(options: &NetworkOptions) -> Vec<String> {
         format!("KICKLEN={}", limits.kick),
         format!("MAXLIST=beI:{}", limits.list),
         format!("MODES={}", limits.modes),
+        format!("MONITOR={}", limits.monitor),
         format!("NAMELEN={}", limits.real_name),
         format!("NETWORK={}", isupport::escape(&options.network)),
         format!("NICKLEN={}", limits.nick),
@@ -90,6 +96,10 @@ fn tokens(options: &NetworkOptions) -> Vec<String> {
         format!("USERLEN={}", limits.user),
         "WHOX".to_owned(),
     ];
+    if options.history.messages > 0 {
+        tokens.push(format!("CHATHISTORY={}", options.history.most_at_once));
+        tokens.push("MSGREFTYPES=msgid,timestamp".to_owned());
+    }
     if options.utf8_only {
         tokens.push("UTF8ONLY".to_owned());
     }

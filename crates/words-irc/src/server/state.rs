@@ -20,6 +20,7 @@ use super::{
     event::{Class, Encoded, Event, Line},
     fanout::Run,
     options::NetworkOptions,
+    records::Records,
     settings::Settings,
     slab::Slab,
     whowas::Whowas,
@@ -36,6 +37,8 @@ pub(crate) struct State {
     /// Channels by name, in the order in which `LIST` gives them.
     pub(crate) names: BTreeMap<Folded, u32>,
     pub(crate) whowas: Whowas,
+    /// What was said, who watches whom, which channels are registered.
+    pub(crate) records: Records,
     pub(crate) tally: Tally,
     pub(crate) clock: Clock,
     /// When it began, in seconds since 1970.
@@ -90,9 +93,10 @@ impl State {
     /// An empty network. `seed` makes ids of messages unlike those of the run before.
     pub(crate) fn new(options: NetworkOptions, now: Instant, wall: SystemTime, seed: u64) -> Self {
         let clock = Clock::new(now, wall);
-        Self {
+        let mut state = Self {
             started: clock.seconds(),
             whowas: Whowas::new(options.limits.whowas),
+            records: Records::new(&options),
             settings: Arc::new(Settings::new(options)),
             clients: Slab::new(),
             serial: 0,
@@ -112,7 +116,9 @@ impl State {
             used: vec![0; super::commands::COMMANDS.len()],
             msgids: (format!("{seed:x}-"), 0),
             batches: 0,
-        }
+        };
+        state.restore_channels();
+        state
     }
 
     /// A client has come.
@@ -148,6 +154,7 @@ impl State {
             #[cfg(feature = "tls")]
             tls: origin.tls,
             oper: None,
+            exchange: None,
             pages: None,
             work: Vec::new(),
             working: 0,
@@ -291,6 +298,7 @@ impl State {
         if let Some(gone) = self.channels.remove(channel) {
             debug_assert!(gone.members.is_empty(), "somebody is still in it");
             self.names.remove(gone.folded.as_str());
+            super::hooks::ended(self, &gone);
         }
     }
 
@@ -401,6 +409,7 @@ impl State {
     /// Ends it: what everybody is told is in their outboxes then, and those who do not read are
     /// gone.
     pub(crate) fn end(&mut self) {
+        self.record_changes();
         self.flush_run();
         self.flush_told();
         self.acting = None;
@@ -469,6 +478,7 @@ impl State {
             self.remove_member(id, channel);
         }
         if let Some(client) = self.clients.remove(id.index) {
+            super::hooks::gone(self, id);
             let folded = self.settings.fold(&client.nick);
             // It may have asked for a nick without having got it.
             if self.nicks.get(&folded) == Some(&id) {

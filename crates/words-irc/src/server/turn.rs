@@ -147,6 +147,14 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// The same with an id, so that it can be asked for later.
+    pub(crate) fn named_event(&mut self, line: Line) -> Event {
+        Event {
+            msgid: self.net.msgid(),
+            ..self.event(line)
+        }
+    }
+
     /// A line of the client's own.
     pub(crate) fn by_me(&self, command: &str) -> Line {
         Line::new(&self.me().source, command)
@@ -241,6 +249,12 @@ impl<'a> Turn<'a> {
                 self.tell_tagged(&ack, &tag);
             }
             1 if !more => retag(&told, &tag, &mut self.net.told),
+            _ if !more && is_one_batch(&told) => {
+                // A batch of its own is answer enough: its beginning has the label.
+                let first = memchr::memchr(b'\n', &told).map_or(told.len(), |end| end + 1);
+                retag(&told[..first], &tag, &mut self.net.told);
+                self.net.told.extend_from_slice(&told[first..]);
+            }
             _ => {
                 let batch = self.net.batch();
                 let begin = self.by_server("BATCH").param(&format!("+{batch}"));
@@ -285,6 +299,27 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Tells what was before, in a batch of a type and its parameters for who knows these.
+    pub(crate) fn batch<'e>(&mut self, kind: &[&str], events: impl IntoIterator<Item = &'e Event>) {
+        let class = self.me().class;
+        let name = self.has(Capability::Batch).then(|| self.net.batch());
+        if let Some(name) = &name {
+            let begin = self.by_server("BATCH").param(&format!("+{name}"));
+            self.tell(begin.params(kind));
+        }
+        let mut lines = Vec::new();
+        for event in events {
+            event.encode(class, &mut lines);
+        }
+        match name {
+            None => self.net.told.extend_from_slice(&lines),
+            Some(name) => {
+                retag(&lines, &batch_tag(&name), &mut self.net.told);
+                self.end_batch(&name);
+            }
+        }
+    }
+
     fn end_batch(&mut self, batch: &str) {
         let end = self.by_server("BATCH").param(&format!("-{batch}"));
         self.tell(end);
@@ -296,6 +331,30 @@ impl<'a> Turn<'a> {
             event.encode(me.class, &mut line);
         }
         retag(&line, tag, &mut self.net.told);
+    }
+}
+
+/// Whether lines are one batch, from its beginning to its end.
+fn is_one_batch(lines: &[u8]) -> bool {
+    let command = |line: &str| -> Option<(String, String)> {
+        let message = crate::proto::message::Message::parse(line.trim_end()).ok()?;
+        let name = message.param(0)?;
+        Some((message.command.to_owned(), name.to_owned()))
+    };
+    let Ok(lines) = str::from_utf8(lines) else {
+        return false;
+    };
+    let mut lines = lines.split_inclusive('\n');
+    let (first, last) = (
+        lines.next().and_then(command),
+        lines.next_back().and_then(command),
+    );
+    match (first, last) {
+        (Some((begins, first)), Some((ends, last))) => {
+            let names = first.strip_prefix('+').zip(last.strip_prefix('-'));
+            begins == "BATCH" && ends == "BATCH" && names.is_some_and(|(a, b)| a == b)
+        }
+        _ => false,
     }
 }
 

@@ -181,7 +181,7 @@ impl Stage {
     }
 }
 
-fn unescape(text: &str) -> Vec<u8> {
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("\\x") {
@@ -194,7 +194,7 @@ fn unescape(text: &str) -> Vec<u8> {
 }
 
 /// A line without what differs from run to run.
-fn steady(line: &str) -> String {
+pub(crate) fn steady(line: &str) -> String {
     let mut line = line.replace(concat!("ropewalk-", env!("CARGO_PKG_VERSION")), "VERSION");
     for (key, stands) in [("time=", "TIME"), ("msgid=", "ID")] {
         if let Some(at) = line.find(key).filter(|_| line.starts_with('@')) {

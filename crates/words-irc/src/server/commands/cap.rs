@@ -41,7 +41,7 @@ fn ls(turn: &mut Turn<'_>, version: Option<&str>) {
         turn.me_mut().cap_notify = true;
         turn.net.set_capabilities(turn.id, capabilities);
     }
-    let offered = capabilities::offered(&turn.net.settings);
+    let offered = capabilities::offered(&turn.net.settings, turn.me());
     let lists = capability::lists(capabilities::entries(&offered, modern), ROOM);
     answer(turn, "LS", &lists);
 }
@@ -75,7 +75,7 @@ fn answer(turn: &mut Turn<'_>, sub: &str, lists: &[String]) {
 
 fn request(turn: &mut Turn<'_>, list: &str) {
     negotiate(turn);
-    let offered = capabilities::set(&capabilities::offered(&turn.net.settings));
+    let offered = capabilities::set(&capabilities::offered(&turn.net.settings, turn.me()));
     let wanted = apply(turn.me().capabilities, offered, turn.me().cap_notify, list);
     let sub = if wanted.is_some() { "ACK" } else { "NAK" };
     let nick = turn.nick();

@@ -4,6 +4,7 @@ use super::{
     super::{
         channel::{Channel, Flags, Ranks, is_name},
         hooks,
+        registered::Role,
         turn::Turn,
     },
     list, names, part, topic,
@@ -77,11 +78,20 @@ fn enter(turn: &mut Turn<'_>, name: &str, key: &str) {
     announce(turn, channel);
     topic::show_if_set(turn, channel);
     names::names_of(turn, channel);
+    hooks::joined(turn, channel);
 }
 
 /// Why a client may not come in, if so. An invitation overrides what keeps others out.
-fn refusal(turn: &Turn<'_>, channel: u32, key: &str) -> Option<(Numeric, &'static str)> {
-    let channel = turn.net.channels.get(channel)?;
+fn refusal(turn: &Turn<'_>, number: u32, key: &str) -> Option<(Numeric, &'static str)> {
+    let channel = turn.net.channels.get(number)?;
+    // Who is to keep order there is not kept out.
+    if turn
+        .net
+        .role(turn.id, number)
+        .is_some_and(|role| role >= Role::Operator)
+    {
+        return None;
+    }
     let me = turn.me();
     if me.invitations.contains(&channel.folded) {
         return None;

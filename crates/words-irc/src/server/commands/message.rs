@@ -8,6 +8,7 @@ use super::{
         client::ClientId,
         event::{Event, Line},
         hooks::{self, Said},
+        services::{self, Service},
         turn::Turn,
     },
     list,
@@ -226,6 +227,14 @@ fn refusal(turn: &Turn<'_>, channel: u32, saying: &Saying<'_>) -> Option<&'stati
 }
 
 fn say_to_user(turn: &mut Turn<'_>, nick: &str, saying: &Saying<'_>) {
+    if let Some(service) = Service::named(&turn.net.settings, nick) {
+        if saying.kind == Kind::Privmsg {
+            let event = event(turn, service.name(), saying);
+            echo(turn, &event, saying.kind);
+            services::ask(turn, service, saying.text);
+        }
+        return;
+    }
     let Some(target) = turn.net.named(nick) else {
         if saying.kind != Kind::Notice {
             turn.no_such_nick(nick);

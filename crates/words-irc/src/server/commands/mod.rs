@@ -1,6 +1,9 @@
 //! The commands: which there are, who may give them, and what they cost.
 
+pub(crate) mod accounts;
+pub(crate) mod authenticate;
 mod cap;
+mod chathistory;
 mod help;
 mod info;
 mod invite;
@@ -8,16 +11,18 @@ mod join;
 mod list;
 mod message;
 mod mode;
+pub(crate) mod monitor;
 mod names;
 mod oper;
 mod part;
-mod registration;
+pub(crate) mod registration;
 mod topic;
 mod user;
+pub(crate) mod webirc;
 mod who;
 mod whois;
 
-use super::{link::charge, turn::Turn};
+use super::{link::charge, services, turn::Turn};
 use crate::proto::{capability::Capability, message::Message, numeric::Numeric};
 
 /// A command.
@@ -64,9 +69,13 @@ const fn early(
 /// All of them, by name.
 pub(crate) static COMMANDS: &[Command] = &[
     command("ADMIN", 0, 2, info::admin),
+    early("AUTHENTICATE", 1, 1, authenticate::authenticate),
     command("AWAY", 0, 2, user::away),
     early("CAP", 1, 1, cap::cap),
+    command("CHANSERV", 0, 2, services::cs),
+    command("CHATHISTORY", 1, 5, chathistory::chathistory),
     command("CHGHOST", 2, 1, oper::chghost),
+    command("CS", 0, 2, services::cs),
     command("HELP", 0, 2, info::help),
     command("HELPOP", 0, 2, info::help),
     command("INFO", 0, 2, info::info),
@@ -79,10 +88,13 @@ pub(crate) static COMMANDS: &[Command] = &[
     command("LIST", 0, 10, list::list),
     command("LUSERS", 0, 2, info::lusers),
     command("MODE", 1, 1, mode::mode),
+    command("MONITOR", 1, 2, monitor::monitor),
     command("MOTD", 0, 4, info::motd),
     command("NAMES", 0, 4, names::names),
     early("NICK", 0, 2, registration::nick),
+    command("NICKSERV", 0, 2, services::ns),
     command("NOTICE", 0, 1, message::notice),
+    command("NS", 0, 2, services::ns),
     command("OPER", 2, 2, oper::oper),
     command("PART", 1, 2, part::part),
     early("PASS", 1, 1, registration::pass),
@@ -90,6 +102,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     early("PONG", 0, 1, registration::pong),
     command("PRIVMSG", 0, 1, message::privmsg),
     early("QUIT", 0, 1, registration::quit),
+    early("REGISTER", 3, 5, accounts::register),
     command("REHASH", 0, 1, oper::rehash),
     command("SETNAME", 1, 2, registration::setname),
     command("STATS", 1, 2, info::stats),
@@ -98,8 +111,10 @@ pub(crate) static COMMANDS: &[Command] = &[
     command("TOPIC", 1, 2, topic::topic),
     early("USER", 0, 1, registration::user),
     command("USERHOST", 1, 1, user::userhost),
+    early("VERIFY", 2, 5, accounts::verify),
     command("VERSION", 0, 2, info::version),
     command("WALLOPS", 1, 2, oper::wallops),
+    early("WEBIRC", 4, 5, webirc::webirc),
     command("WHO", 1, 4, who::who),
     command("WHOIS", 0, 2, whois::whois),
     command("WHOWAS", 0, 2, whois::whowas),

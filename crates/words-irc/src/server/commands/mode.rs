@@ -4,6 +4,7 @@ use super::{
     super::{
         channel::{Entry, Flags, Ranks, kind},
         client::UserModes,
+        hooks,
         link::charge,
         turn::Turn,
     },
@@ -399,8 +400,13 @@ impl Changes {
                 .param(&self.name)
                 .param(letters)
                 .params(&params);
-            let event = turn.event(line);
+            let event = turn.named_event(line);
             turn.net.deliver_all(&members, &event);
+            // Who comes later does not learn what keys there were.
+            if !letters.contains('k') {
+                hooks::happened(turn.net, self.channel, &event);
+            }
         }
+        hooks::changed(turn.net, self.channel);
     }
 }

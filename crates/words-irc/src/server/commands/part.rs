@@ -1,6 +1,9 @@
 //! `PART` and `KICK` (<https://modern.ircdocs.horse/#part-message>).
 
-use super::{super::turn::Turn, cut, list};
+use super::{
+    super::{hooks, turn::Turn},
+    cut, list,
+};
 use crate::proto::{message::Message, numeric::Numeric};
 
 pub(super) fn part(turn: &mut Turn<'_>, message: &Message<'_>) {
@@ -95,8 +98,9 @@ fn kick_one(turn: &mut Turn<'_>, name: &str, nick: &str, reason: &str) {
         .net
         .client(target)
         .map_or_else(|| nick.into(), |c| c.nick.clone());
-    let event = turn.event(turn.by_me("KICK").param(&name).param(&nick).text(reason));
+    let event = turn.named_event(turn.by_me("KICK").param(&name).param(&nick).text(reason));
     let members = turn.net.members(channel);
     turn.net.deliver_all(&members, &event);
+    hooks::happened(turn.net, channel, &event);
     turn.net.remove_member(target, channel);
 }

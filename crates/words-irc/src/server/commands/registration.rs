@@ -3,8 +3,8 @@
 //! <https://modern.ircdocs.horse/#connection-messages>
 
 use super::{
-    super::{client::UserModes, event::Line, hooks, turn::Turn},
-    cut, info,
+    super::{client::UserModes, event::Line, hooks, services::Service, turn::Turn},
+    authenticate, cut, info,
 };
 use crate::proto::{capability::Capability, message::Message, numeric::Numeric};
 
@@ -40,7 +40,23 @@ pub(super) fn nick(turn: &mut Turn<'_>, message: &Message<'_>) {
         let text = "Nickname is already in use";
         return turn.reply(Numeric::ERR_NICKNAMEINUSE, &[nick], text);
     }
+    take_nick(turn, nick);
+}
+
+/// Gives the client a nick that is free, unless it is another's for good.
+pub(crate) fn take_nick(turn: &mut Turn<'_>, nick: &str) {
+    // Before it is registered it may yet log in.
+    if turn.me().is_registered() && turn.net.is_withheld(turn.id, nick)
+        || Service::is_reserved(&turn.net.settings, nick)
+    {
+        return withheld(turn, nick);
+    }
     change_nick(turn, nick);
+}
+
+fn withheld(turn: &mut Turn<'_>, nick: &str) {
+    let text = "Nickname is reserved by its owner";
+    turn.reply(Numeric::ERR_NICKNAMEINUSE, &[nick], text);
 }
 
 /// Gives the client a nick that it may have.
@@ -62,6 +78,7 @@ pub(crate) fn change_nick(turn: &mut Turn<'_>, nick: &str) {
         if let Some(me) = state.clients.get(turn.id.index) {
             state.whowas.add(me, seconds, &settings);
         }
+        turn.net.nick_left_by(turn.id);
     }
     turn.net.deliver(turn.id, &event);
     turn.tell_peers(&event, None);
@@ -175,6 +192,13 @@ pub(crate) fn try_register(turn: &mut Turn<'_>) {
         }
         return;
     }
+    let nick = turn.nick();
+    if turn.net.is_withheld(turn.id, &nick) {
+        if let Some(registering) = turn.net.registering(turn.id) {
+            registering.nick = false;
+        }
+        return withheld(turn, &nick);
+    }
     let me = turn.me();
     let banned = settings
         .bans
@@ -232,6 +256,9 @@ fn welcome(turn: &mut Turn<'_>) {
     }
     if turn.me().account.is_some() {
         turn.me_mut().modes.set(UserModes::REGISTERED, true);
+    }
+    if turn.me_mut().exchange.take().is_some() {
+        authenticate::aborted(turn);
     }
     hooks::online(turn.net, turn.id);
 }

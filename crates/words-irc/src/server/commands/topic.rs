@@ -3,6 +3,7 @@
 use super::{
     super::{
         channel::{Flags, Ranks, Topic},
+        hooks,
         turn::Turn,
     },
     cut,
@@ -73,7 +74,9 @@ fn set(turn: &mut Turn<'_>, channel: u32, text: &str) {
         at,
     });
     let name = found.name.clone();
-    let event = turn.event(turn.by_me("TOPIC").param(&name).text(text));
+    let event = turn.named_event(turn.by_me("TOPIC").param(&name).text(text));
     let members = turn.net.members(channel);
     turn.net.deliver_all(&members, &event);
+    hooks::happened(turn.net, channel, &event);
+    hooks::changed(turn.net, channel);
 }
