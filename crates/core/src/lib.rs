@@ -253,8 +253,8 @@ pub use relay::relay;
 pub use run::run;
 pub use run::serve;
 pub use schemes::{
-    Accepted, Bound, ConnectError, ConnectOptions, ListenError, Listener, ProxyRefusal, Route,
-    Scheme, Schemes,
+    Accepted, Bound, ConnectError, ConnectOptions, ListenError, Listener, ProxyRefusal, Resolve,
+    Route, Scheme, Schemes,
 };
 pub use server::{Counts, Leftover, Server, ServerOptions};
 pub use service::{Service, Services};

@@ -1,11 +1,14 @@
 //! What stands in the way of a client is said as what it is.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::io::ErrorKind;
+use std::{
+    io::{self, ErrorKind},
+    net::IpAddr,
+};
 
 use ropewalk_core::{
-    ClientEndpoint, ConnectError, ConnectOptions, Connection, ListenError, Result, ServerEndpoint,
-    testing::run_in_real_time, tls::TestCa,
+    BoxFuture, ClientEndpoint, ConnectError, ConnectOptions, Connection, ListenError, Resolve,
+    Result, Schemes, ServerEndpoint, testing::run_in_real_time, tls::TestCa,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -47,6 +50,47 @@ fn no_such_socket_file() {
             panic!("{error}");
         };
         assert_eq!(source.kind(), ErrorKind::NotFound);
+    });
+}
+
+/// Knows one host, and fails at another.
+struct Table;
+
+impl Resolve for Table {
+    fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        Box::pin(async move {
+            match host {
+                "ours.test" => Ok(vec![IpAddr::from([127, 0, 0, 1])]),
+                "broken.test" => Err(ErrorKind::TimedOut.into()),
+                _ => Ok(Vec::new()),
+            }
+        })
+    }
+}
+
+#[test]
+fn hosts_are_looked_up_by_a_resolver_of_ones_own() {
+    run_in_real_time(async {
+        let endpoint: ServerEndpoint = "tcp:0".parse().unwrap();
+        let server = endpoint.listen(say_hello).await.unwrap();
+        let port = server.port().unwrap();
+        let schemes = Schemes::new().resolve_with(Table);
+        let connect = async |host: &str| {
+            let endpoint = format!("tcp:{host}:{port}").parse().unwrap();
+            schemes.connect(&endpoint).await
+        };
+        let mut said = String::new();
+        let mut conn = connect("ours.test").await.unwrap();
+        conn.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "hello");
+        let error = connect("other.test").await.unwrap_err();
+        assert!(matches!(error, ConnectError::UnknownHost { .. }), "{error}");
+        let error = connect("broken.test").await.unwrap_err();
+        assert!(matches!(error, ConnectError::TimedOut { .. }), "{error}");
+        let udp = "udp:other.test:53".parse().unwrap();
+        let error = schemes.connect_datagrams(&udp).await.err().unwrap();
+        assert!(matches!(error, ConnectError::UnknownHost { .. }), "{error}");
+        drop(server);
     });
 }
 

@@ -16,7 +16,7 @@ use super::{
     DatagramOption, DatagramSocket, Datagrams, MulticastGroup, UnsentDatagrams, batch::BATCH,
 };
 use crate::{
-    Address,
+    Address, Schemes,
     endpoint::{UdpConnect, UdpListen},
     schemes::{bind_udp, resolve_host, socket_address},
     sys,
@@ -55,13 +55,13 @@ pub(crate) fn passed(socket: UdpSocket) -> io::Result<Udp> {
 
 /// Takes the first address that the system has a way to; that somebody is
 /// there does not show.
-pub(crate) async fn connect(udp: &UdpConnect) -> io::Result<Udp> {
+pub(crate) async fn connect(udp: &UdpConnect, schemes: &Schemes) -> io::Result<Udp> {
     let bind = match &udp.bind {
         Some(bind) => Some(socket_address(bind, 0)?),
         None => None,
     };
     let mut last = io::ErrorKind::AddrNotAvailable.into();
-    for peer in resolve_host(&udp.host, udp.port).await? {
+    for peer in resolve_host(&udp.host, udp.port, schemes).await? {
         let any = match peer {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),

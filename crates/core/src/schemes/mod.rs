@@ -19,6 +19,7 @@ mod unix;
 use std::{
     collections::BTreeMap,
     fmt, io,
+    net::IpAddr,
     sync::{Arc, LazyLock},
     task::{Context, Poll},
 };
@@ -55,6 +56,7 @@ pub struct Schemes {
     added: BTreeMap<String, Arc<dyn Scheme>>,
     memory: Arc<memory::Names>,
     mailboxes: Arc<Mailboxes>,
+    resolver: Option<Arc<dyn Resolve>>,
 }
 
 impl Schemes {
@@ -64,6 +66,7 @@ impl Schemes {
             added: BTreeMap::new(),
             memory: Arc::default(),
             mailboxes: Arc::default(),
+            resolver: None,
         }
     }
 
@@ -82,6 +85,13 @@ impl Schemes {
     pub fn add(mut self, scheme: impl Scheme) -> Self {
         self.added
             .insert(scheme.name().to_ascii_lowercase(), Arc::new(scheme));
+        self
+    }
+
+    /// Has names of hosts in endpoints looked up by this resolver, instead of by the system's.
+    #[must_use]
+    pub fn resolve_with(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Some(Arc::new(resolver));
         self
     }
 
@@ -184,7 +194,7 @@ impl Schemes {
     ) -> Result<Box<dyn DatagramSocket>, ConnectError> {
         let named = |source| ConnectError::new(endpoint.to_string(), source);
         match &endpoint.spec {
-            ClientSpec::Udp(udp) => Ok(Box::new(connect_udp(udp).await.map_err(named)?)),
+            ClientSpec::Udp(udp) => Ok(Box::new(connect_udp(udp, self).await.map_err(named)?)),
             ClientSpec::UnixDatagram(unix) => Ok(Box::new(connect_unix(unix).map_err(named)?)),
             ClientSpec::Mem(name) => Ok(Box::new(self.mailboxes.connect(name).map_err(named)?)),
             ClientSpec::Other(description) => match self.added.get(description.scheme()) {
@@ -233,6 +243,17 @@ impl fmt::Debug for Schemes {
             .field("added", &self.added.keys())
             .finish_non_exhaustive()
     }
+}
+
+/// Finds the addresses of hosts: what [`Schemes::resolve_with`] asks for the names in `tcp:`, `tls:`
+/// and `udp:` endpoints.
+pub trait Resolve: Send + Sync + 'static {
+    /// The addresses of a host, those to be tried first at the front; none if it has none. Families
+    /// are then tried in turn (RFC 8305), beginning with that of the first.
+    ///
+    /// # Errors
+    /// Why they could not be found; connecting fails with it.
+    fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
 }
 
 /// A scheme of your own: `NAME:…` in endpoint strings.

@@ -4,7 +4,7 @@ use std::{fmt::Display, future::Future, sync::Arc, time::Duration};
 
 use tokio::{io::AsyncReadExt, time::timeout};
 
-use super::{Accepted, ConnectError, ConnectOptions, ProxyRefusal, fd, tcp, unix};
+use super::{Accepted, ConnectError, ConnectOptions, ProxyRefusal, Schemes, fd, tcp, unix};
 use crate::{
     Address, ClientEndpoint, Connection, Peer,
     endpoint::{ClientSpec, Host, Jump, JumpKind, ProxyConnect, TcpConnect},
@@ -141,7 +141,7 @@ impl<'a> Route<'a> {
         };
         let login = login(proxy, name).await?;
         let mut refused = None;
-        for destination in destinations(proxy, tcp, name).await? {
+        for destination in destinations(proxy, tcp, &self.options.schemes, name).await? {
             let mut conn = self.reach(&proxy.at, &proxy.at).await?;
             let login = login.clone();
             let said = match &jump.kind {
@@ -191,9 +191,9 @@ impl<'a> Route<'a> {
         name: &ClientEndpoint,
     ) -> Result<Connection, ConnectError> {
         let accepted = match &to.spec {
-            ClientSpec::Tcp(tcp) => tcp::connect(tcp).await,
+            ClientSpec::Tcp(tcp) => tcp::connect(tcp, &self.options.schemes).await,
             #[cfg(feature = "tls")]
-            ClientSpec::Tls(tls) => tcp::connect(&tls.tcp).await,
+            ClientSpec::Tls(tls) => tcp::connect(&tls.tcp, &self.options.schemes).await,
             #[cfg(not(feature = "tls"))]
             ClientSpec::Tls(_) => return Err(ConnectError::unsupported(name, "built without TLS")),
             ClientSpec::Unix(unix) => unix::connect(unix).await,
@@ -278,13 +278,14 @@ fn proxy_name(jump: &Jump, proxy: &ProxyConnect) -> String {
 async fn destinations(
     proxy: &ProxyConnect,
     tcp: &TcpConnect,
+    schemes: &Schemes,
     name: &ClientEndpoint,
 ) -> Result<Vec<Destination>, ConnectError> {
     match &tcp.host {
         Host::Address(address) => Ok(vec![Destination::Address(address.ip)]),
         Host::Name(host) if !proxy.resolve_locally => Ok(vec![Destination::Name(host.clone())]),
         host => {
-            let found = tcp::resolve(host, tcp.port).await;
+            let found = tcp::resolve(host, tcp.port, schemes).await;
             let found = found.map_err(|source| ConnectError::new(name.to_string(), source))?;
             Ok(found
                 .into_iter()

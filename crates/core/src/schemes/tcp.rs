@@ -11,7 +11,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
-use super::{Accepted, Listener, backlog, error::UnknownHost};
+use super::{Accepted, Listener, Schemes, backlog, error::UnknownHost};
 use crate::{
     Address, Peer,
     endpoint::{Host, Interface, ScopedIp, TcpConnect, TcpListen, UdpListen},
@@ -159,15 +159,25 @@ pub(crate) fn socket_address(address: &ScopedIp, port: u16) -> io::Result<Socket
 
 /// The addresses of a host, in the order to try them: families in turn, as
 /// RFC 8305 (section 4) has it, beginning with what the resolver puts first.
-pub(crate) async fn resolve(host: &Host, port: u16) -> io::Result<Vec<SocketAddr>> {
+pub(crate) async fn resolve(
+    host: &Host,
+    port: u16,
+    schemes: &Schemes,
+) -> io::Result<Vec<SocketAddr>> {
     let name = match host {
         Host::Address(address) => return Ok(vec![socket_address(address, port)?]),
         Host::Name(name) => name,
     };
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), port))
-        .await
-        .map_err(|_| io::Error::other(UnknownHost))?
-        .collect();
+    let found: Vec<SocketAddr> = match &schemes.resolver {
+        Some(resolver) => {
+            let found = resolver.resolve(name).await?;
+            found.into_iter().map(|ip| (ip, port).into()).collect()
+        }
+        None => tokio::net::lookup_host((name.as_str(), port))
+            .await
+            .map_err(|_| io::Error::other(UnknownHost))?
+            .collect(),
+    };
     let Some(first) = found.first() else {
         return Err(io::Error::other(UnknownHost));
     };
@@ -187,13 +197,13 @@ pub(crate) async fn resolve(host: &Host, port: u16) -> io::Result<Vec<SocketAddr
 
 /// Connects to the first address that answers: each has a head start over the
 /// next (happy eyeballs, RFC 8305).
-pub(super) async fn connect(tcp: &TcpConnect) -> io::Result<Accepted> {
+pub(super) async fn connect(tcp: &TcpConnect, schemes: &Schemes) -> io::Result<Accepted> {
     let port = tcp.bind_port.unwrap_or(0);
     let bind = match &tcp.bind {
         Some(address) => Some(socket_address(address, port)?),
         None => None,
     };
-    let mut waiting = resolve(&tcp.host, tcp.port).await?;
+    let mut waiting = resolve(&tcp.host, tcp.port, schemes).await?;
     waiting.retain(|a| bind.is_none_or(|b| a.is_ipv4() == b.is_ipv4()));
     let mut waiting = waiting.into_iter();
     let mut attempts = FuturesUnordered::new();
@@ -268,7 +278,9 @@ mod tests {
                 let ClientSpec::Tcp(client) = &client.spec else {
                     panic!("tcp");
                 };
-                let (near, far) = tokio::join!(connect(client), listener.listener.accept());
+                let schemes = Schemes::new();
+                let (near, far) =
+                    tokio::join!(connect(client, &schemes), listener.listener.accept());
                 let accepted = accepted(far.unwrap().0, listener.local).unwrap();
                 for end in [near.unwrap(), accepted] {
                     let socket = end.stream.tcp().map(SockRef::from).unwrap();
