@@ -43,9 +43,13 @@ const PROGRAMS: &[Program] = &[
     Program::new("gsasl", "gsasl", "gsasl"),
     Program::new("haproxy", "haproxy", "haproxy"),
     Program::new("htpasswd", "htpasswd", "apache2-utils"),
+    Program::new("kzonecheck", "kzonecheck", "knot-dnssecutils"),
+    Program::new("ldns_read_zone", "ldns-read-zone", "ldnsutils"),
     Program::new("microsocks", "microsocks", "microsocks"),
+    Program::new("named_checkzone", "named-checkzone", "bind9-utils"),
     // The traditional netcat bears the same name, and has neither Unix sockets nor the same options.
     Program::new("nc", "nc", "netcat-openbsd").told_by(&["-h"], "OpenBSD"),
+    Program::new("nsd_checkzone", "nsd-checkzone", "nsd"),
     Program::new("openssl", "openssl", "openssl"),
     Program::new("postgres", "postgres", "postgresql"),
     Program::python("python_irc", "irc", "20.5.0"),

@@ -11,6 +11,7 @@
 mod builder;
 mod generate;
 mod labels;
+mod lint;
 mod reader;
 mod store;
 mod writer;
@@ -18,10 +19,13 @@ mod zones;
 
 pub use builder::{MAX_RRSET, MAX_TTL, RecordError, ZoneBuilder, ZoneError, ZoneErrors, ZoneRule};
 pub use generate::GenerateError;
+pub use lint::{Finding, Level, LintRule};
 pub use reader::{ReadError, ReadErrors, ReadOptions, ReadProblem, ZoneReader};
 pub use store::{Barrier, Node, RdataIter, Record, RrSet, Walk, Zone};
 pub use zones::{Entry, ZoneMap, Zones, ZonesView};
 
+#[cfg(test)]
+mod lint_tests;
 #[cfg(test)]
 mod reader_tests;
 #[cfg(test)]
