@@ -24,7 +24,7 @@ pub use error::{ParseError, Problem};
 pub use grammar::{Description, MAX_JUMPS, MAX_LENGTH, quote};
 pub(crate) use haproxy::Version as ProxyVersion;
 pub(crate) use jump::{Jump, JumpKind, ProxyConnect};
-pub(crate) use network::Network;
+pub use network::{Network, NotANetwork};
 pub use server::ServerEndpoint;
 #[cfg(feature = "tls")]
 pub(crate) use server::TlsListen;

@@ -2,10 +2,20 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
 
 /// A network: `10.0.0.0/8`, `[2001:db8::]/32`, or one address.
+///
+/// ```
+/// use ropewalk_core::endpoint::Network;
+///
+/// let network: Network = "192.0.2.0/24".parse()?;
+/// assert!(network.contains("192.0.2.7".parse()?));
+/// assert!("192.0.2.7/24".parse::<Network>().is_err(), "there are bits behind the prefix");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Network {
+pub struct Network {
     /// With no bit set behind the prefix.
     address: IpAddr,
     prefix: u8,
@@ -36,7 +46,7 @@ impl Network {
 
     /// Whether the address lies in it. IPv4 and IPv6 are apart; an address is compared as the
     /// engine shows it, with no mapped ones.
-    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+    pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.address.is_ipv4() && self.masked(address) == self.address
     }
 
@@ -51,6 +61,22 @@ impl Network {
                 IpAddr::V6((u128::from(v6) & mask.unwrap_or(0)).into())
             }
         }
+    }
+}
+
+/// A text that is no [`Network`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no network, expected an address, or a network such as 10.0.0.0/8 or [2001:db8::]/32 with no \
+     bit set behind the prefix"
+)]
+pub struct NotANetwork;
+
+impl FromStr for Network {
+    type Err = NotANetwork;
+
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        Self::read(text).ok_or(NotANetwork)
     }
 }
 

@@ -394,6 +394,18 @@ impl ConnectOptions {
         Ok(self)
     }
 
+    /// The same, offering these protocols to ALPN, the preferred first, where
+    /// TLS was [prepared](Self::prepare) or is given in [`tls`](Self::tls).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn alpn(mut self, protocols: &[&str]) -> Self {
+        let clients = self.prepared.iter_mut().map(|(_, client)| client);
+        for client in clients.chain(&mut self.tls) {
+            *client = client.alpn(protocols);
+        }
+        self
+    }
+
     /// The TLS side of an endpoint, and the name that the peer must prove.
     #[cfg(feature = "tls")]
     fn tls_for(

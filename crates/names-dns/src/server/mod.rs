@@ -15,6 +15,7 @@ mod extension;
 mod hot;
 mod options;
 mod rate;
+pub mod replication;
 mod request;
 mod responder;
 mod special;

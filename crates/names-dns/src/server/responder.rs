@@ -178,7 +178,7 @@ impl Responder {
                 return self.say(frame, Rcode::FORMERR);
             }
         }
-        let is_transfer = matches!(request.record_type(), RecordType::AXFR | RecordType::IXFR);
+        let is_transfer = is_transfer(request.record_type());
         if request.is_signed() || is_transfer || request.header().opcode() != Opcode::QUERY {
             return self.special(&request, frame, from);
         }
@@ -544,7 +544,15 @@ impl Responder {
         let now = ropewalk_core::wall_clock();
         let mut signer = None;
         if request.is_signed() {
-            match self.options.keys.clone().check(request.as_bytes(), now) {
+            let keys = self.options.keys.clone();
+            let is_question =
+                request.header().opcode() == Opcode::QUERY && !is_transfer(request.record_type());
+            // Over UDP an honest asker repeats its datagram; a question does no harm twice.
+            let checked = match is_question || !frame.via.is_stream() {
+                true => keys.check(request.as_bytes(), now),
+                false => keys.check_once(request.as_bytes(), now),
+            };
+            match checked {
                 Ok(signed) => {
                     signer = signed.map(crate::proto::tsig::Signed::into_signer);
                     // Whoever has a key is who it says.
@@ -562,8 +570,7 @@ impl Responder {
         }
         let room = signer.as_ref().map_or(0, |signer| signer.room());
         frame.limit = frame.limit.saturating_sub(room);
-        let is_transfer = matches!(request.record_type(), RecordType::AXFR | RecordType::IXFR);
-        if request.header().opcode() == Opcode::QUERY && !is_transfer {
+        if request.header().opcode() == Opcode::QUERY && !is_transfer(request.record_type()) {
             let outcome = self.query(request, frame);
             if let (Outcome::Answer, Some(mut signer)) = (&outcome, signer) {
                 signer.sign(&mut self.out, now);
@@ -661,6 +668,11 @@ fn bucket(node: Option<Node<'_>>) -> u64 {
         let zone = std::ptr::from_ref(node.zone()).addr() as u64;
         zone.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(node.number())
     })
+}
+
+/// Whether a zone is asked for, whole or by what changed.
+fn is_transfer(record_type: RecordType) -> bool {
+    matches!(record_type, RecordType::AXFR | RecordType::IXFR)
 }
 
 fn has(options: &[u8], code: OptionCode) -> bool {

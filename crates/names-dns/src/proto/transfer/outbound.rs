@@ -29,19 +29,13 @@ pub struct Outbound<S> {
     class: Class,
     header: Header,
     signer: Option<Signer>,
+    longest: usize,
     first: bool,
 }
 
 impl<S: Source> Outbound<S> {
     /// The answer with these records to a request of this header and question.
-    pub fn new(
-        source: S,
-        request: Header,
-        zone: Name,
-        asked: RecordType,
-        class: Class,
-        signer: Option<Signer>,
-    ) -> Self {
+    pub fn new(source: S, request: Header, zone: Name, asked: RecordType, class: Class) -> Self {
         let header = Header {
             id: request.id,
             flags: Header::QR | Header::AA | request.flags & Header::RD,
@@ -53,9 +47,25 @@ impl<S: Source> Outbound<S> {
             asked,
             class,
             header,
-            signer,
+            signer: None,
+            longest: LONGEST_MESSAGE,
             first: true,
         }
+    }
+
+    /// Signs each message.
+    #[must_use]
+    pub fn signed(mut self, signer: Signer) -> Self {
+        self.signer = Some(signer);
+        self
+    }
+
+    /// With messages of so many octets at most, which leaves room for somebody
+    /// else's signature.
+    #[must_use]
+    pub fn at_most(mut self, octets: usize) -> Self {
+        self.longest = octets;
+        self
     }
 
     /// The next message; none when all has been said.
@@ -72,7 +82,7 @@ impl<S: Source> Outbound<S> {
         if !self.first && self.source.current().is_none() {
             return Ok(None);
         }
-        writer.begin(self.header, LONGEST_MESSAGE);
+        writer.begin(self.header, self.longest);
         writer.reserve(self.signer.as_ref().map_or(0, Signer::room));
         // Later messages need none (RFC 5936, section 2.2.1).
         if self.first {

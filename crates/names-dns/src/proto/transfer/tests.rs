@@ -61,8 +61,10 @@ fn answers(request: &[u8], rows: Vec<Row>) -> Vec<Vec<u8>> {
         name("example."),
         question.record_type,
         Class::IN,
-        signer.map(|signed| signed.into_signer()),
     );
+    if let Some(signed) = signer {
+        outbound = outbound.signed(signed.into_signer());
+    }
     let mut writer = MessageWriter::new();
     let mut messages = Vec::new();
     while let Some(message) = outbound.next_message(&mut writer, UNIX_EPOCH).unwrap() {
@@ -167,7 +169,6 @@ fn a_long_record_has_a_message_of_its_own() {
         name("example."),
         RecordType::AXFR,
         Class::IN,
-        None,
     );
     assert!(
         outbound

@@ -1,9 +1,13 @@
 //! What a server makes of a signed request (RFC 8945, section 5.2).
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
 
 use super::{
-    FUDGE, Malformed, Record, Signer, TsigError, VerifyError,
+    FUDGE, Malformed, Record, Replays, Signer, TsigError, VerifyError,
     key::Key,
     record::{Fields, append_for},
     seconds,
@@ -11,9 +15,13 @@ use super::{
 };
 use crate::proto::Name;
 
-/// The keys that a server knows.
+/// The keys that a server knows, and the requests that it must not take twice.
+/// Clones know the same requests.
 #[derive(Clone, Debug, Default)]
-pub struct Keys(BTreeMap<Vec<u8>, Key>);
+pub struct Keys {
+    keys: BTreeMap<Vec<u8>, Key>,
+    replays: Arc<Mutex<Replays>>,
+}
 
 impl Keys {
     /// None.
@@ -23,22 +31,22 @@ impl Keys {
 
     /// Adds a key; one of the same name is replaced, and returned.
     pub fn insert(&mut self, key: Key) -> Option<Key> {
-        self.0.insert(key.wire().to_vec(), key)
+        self.keys.insert(key.wire().to_vec(), key)
     }
 
     /// The key of a name.
     pub fn get(&self, name: &Name) -> Option<&Key> {
-        self.0.get(name.to_lowercase().as_wire())
+        self.keys.get(name.to_lowercase().as_wire())
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
-        self.0.values()
+        self.keys.values()
     }
 
     /// Looks for a signature and checks it: key, signature, time and length,
@@ -51,7 +59,7 @@ impl Keys {
         let Some(record) = Record::find(request)? else {
             return Ok(None);
         };
-        let known = self.0.get(&record.key);
+        let known = self.keys.get(&record.key);
         let Some(key) = known.filter(|key| key.algorithm().wire() == record.algorithm) else {
             return Err(Rejected::unsigned(record, TsigError::BadKey));
         };
@@ -87,6 +95,24 @@ impl Keys {
             return Err(signed.reject(TsigError::BadTrunc, now));
         }
         Ok(Some(signed))
+    }
+}
+
+impl Keys {
+    /// As [`check`](Self::check), and refuses a request that was checked here
+    /// before, while its time lasts ([`Replays`]): for requests over streams
+    /// that do more than ask.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); a request that came before has
+    /// [`TsigError::BadTime`].
+    pub fn check_once(&self, request: &[u8], now: SystemTime) -> Result<Option<Signed>, Rejected> {
+        let Some(signed) = self.check(request, now)? else {
+            return Ok(None);
+        };
+        // A panic elsewhere leaves it whole: it forgets and remembers one at a time.
+        let mut replays = self.replays.lock().unwrap_or_else(PoisonError::into_inner);
+        replays.admit(signed, now).map(Some)
     }
 }
 
