@@ -206,7 +206,10 @@ impl Handle {
     /// [`RequestError`].
     pub async fn whois(&self, nick: &str) -> Result<Option<Whois>, RequestError> {
         let answer = self.ask(Request::Whois(nick.to_owned())).await?;
-        Ok(Whois::read(&answer))
+        match (Whois::read(&answer), answer.refusal()) {
+            (None, Some(refusal)) if !refusal.is_nobody() => Err(refusal),
+            (whois, _) => Ok(whois),
+        }
     }
 
     /// Who is in a channel.

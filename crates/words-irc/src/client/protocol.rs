@@ -7,7 +7,7 @@ use ropewalk_cred::sasl;
 use tokio::sync::oneshot;
 
 use super::shared::Shared;
-use crate::proto::client::Link;
+use crate::proto::client::{Ended, Link};
 
 /// Drives the session with what comes over one connection.
 pub(super) struct Irc {
@@ -91,6 +91,7 @@ impl Irc {
         let full = self.shared.pass_on(&mut inner);
         let deadline = inner.session.next_deadline(now);
         let ended = inner.session.ended().is_some();
+        let is_dead = matches!(inner.session.ended(), Some(Ended::TimedOut(_)));
         let online = inner.session.is_online();
         drop(inner);
         if !out.is_empty() {
@@ -100,6 +101,10 @@ impl Irc {
         if online && let Some(welcome) = self.welcome.take() {
             // Who waits for it may have given up.
             let _ = welcome.send(());
+        }
+        if is_dead {
+            // Nobody reads what is left to say.
+            return t.abort();
         }
         if ended {
             return t.close();

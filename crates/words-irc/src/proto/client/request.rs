@@ -74,6 +74,13 @@ pub enum RequestError {
     Unsendable(#[from] crate::proto::message::WriteError),
 }
 
+impl RequestError {
+    /// Whether there is nobody of that name.
+    pub(crate) fn is_nobody(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if matches!(&**code, "401" | "402" | "406"))
+    }
+}
+
 /// The lines of an answer, as they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -156,7 +163,8 @@ impl Request {
                 {
                     Takes::Last
                 }
-                Self::Nick(nick) if message.is("NICK") && of(message.source) && same(0, nick) => {
+                // It has it already, by then.
+                Self::Nick(nick) if message.is("NICK") && same(0, nick) && state.is_me(nick) => {
                     Takes::Last
                 }
                 Self::Ping if message.is("PONG") => {
@@ -283,6 +291,12 @@ impl Requests {
             until,
         });
         Ok(())
+    }
+
+    /// Whether a request asks for another nick.
+    pub(super) fn is_nick(&self, id: RequestId) -> bool {
+        let mut waiting = self.waiting.iter();
+        waiting.any(|it| it.id == id && matches!(it.request, Request::Nick(_)))
     }
 
     /// Nobody waits for it any more.

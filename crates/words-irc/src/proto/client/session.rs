@@ -425,6 +425,16 @@ impl Session {
         }
         let most = self.options.limits.answer_bytes;
         let mut answered = false;
+        // A NICK comes from the old one; but for InspIRCd's answer to a label,
+        // which comes from the new one.
+        let source = message.source.map_or("", |it| it.nick());
+        let me = (message.is("NICK") && self.state.is_me(source)).then(|| self.state.nick.clone());
+        if message.is("NICK")
+            && label.is_some_and(|it| self.requests.is_nick(it))
+            && let Some(nick) = message.param(0)
+        {
+            self.state.take_nick(nick);
+        }
         // What it says counts before whoever asked hears of it.
         let swallowed = self.take(now, message);
         if let Some(request) = answers {
@@ -440,7 +450,8 @@ impl Session {
         if swallowed || told || message.is("ACK") || message.is("PONG") {
             return;
         }
-        let event = Event::read(message, &self.state.isupport, &self.state.nick);
+        let me = me.as_ref().unwrap_or(&self.state.nick);
+        let event = Event::read(message, &self.state.isupport, me);
         self.answer_ctcp(now, &event);
         self.events.push_back(event);
     }

@@ -581,6 +581,14 @@ impl State {
         }
     }
 
+    /// The client itself has another nick.
+    pub(super) fn take_nick(&mut self, new: &str) {
+        if !new.is_empty() {
+            let old = self.nick.clone();
+            self.rename(&old, new);
+        }
+    }
+
     fn mode(&mut self, target: &str, letters: &str, params: &[&str]) -> Option<Change> {
         let changes = changes(target, letters, params, &self.isupport);
         if !self.isupport.is_channel(target) {

@@ -220,7 +220,7 @@ fn nicks_fall_back_and_are_regained() {
     assert_eq!(rig.sent(), ["NICK bot"]);
     rig.receive(":bot1!b@h NICK bot");
     assert_eq!(rig.session.state().nick(), "bot");
-    rig.events();
+    assert!(rig.events().last().unwrap().is_own);
     rig.advance(59);
     assert!(!rig.sent().iter().any(|it| it.starts_with("NICK")));
 
@@ -437,13 +437,15 @@ fn requests_with_labels_are_answered_by_batch_line_and_ack() {
     rig.ask(Request::Command("AWAY".into(), vec![]));
     rig.ask(Request::Join("#a".into(), None));
     rig.ask(Request::Ping);
+    rig.ask(Request::Nick("bob".into()));
     assert_eq!(
         rig.sent(),
         [
             "@label=r1 WHOIS ada",
             "@label=r2 AWAY",
             "@label=r3 JOIN #a",
-            "@label=r4 PING ask-4"
+            "@label=r4 PING ask-4",
+            "@label=r5 NICK bob"
         ]
     );
     for line in [
@@ -458,6 +460,8 @@ fn requests_with_labels_are_answered_by_batch_line_and_ack() {
         ":s BATCH -w",
         "@label=r2 :s ACK",
         "@label=r4 :s PONG s ask-4",
+        // As InspIRCd has it: from the new nick.
+        "@label=r5 :bob!b@h NICK bob",
         "@label=r99 :s 999 bot :nobody asked",
     ] {
         rig.receive(line);
@@ -467,7 +471,9 @@ fn requests_with_labels_are_answered_by_batch_line_and_ack() {
         .iter()
         .map(|(id, answer)| (id.0, answer.as_ref().unwrap().messages().count()))
         .collect();
-    assert_eq!(lines, [(3, 3), (1, 2), (2, 0), (4, 1)]);
+    assert_eq!(lines, [(3, 3), (1, 2), (2, 0), (4, 1), (5, 1)]);
+    assert!(rig.session.state().member("#a", "bob").is_some());
+    assert_eq!(rig.session.state().nick(), "bob");
     assert!(rig.session.state().channel("#a").unwrap().is_synced);
     let kinds = rig.kinds();
     assert!(
