@@ -396,7 +396,9 @@ impl Names {
             let index = self.slots[slot].checked_sub(1)?;
             let known = &self.labels[usize::from(index)];
             let at = usize::from(known.at);
-            if known.parent == parent && bytes[at..at + label.len()].eq_ignore_ascii_case(label) {
+            // Another, longer label may be looked for at the end of the message.
+            let there = bytes.get(at..at + label.len());
+            if known.parent == parent && there.is_some_and(|it| it.eq_ignore_ascii_case(label)) {
                 return Some(known.at);
             }
         }

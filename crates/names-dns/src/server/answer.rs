@@ -88,14 +88,45 @@ pub(super) fn family<'z>(zones: &'z ZoneMap, asked: Asked<'_>) -> (Family, Optio
     match walk.barrier() {
         Some(Barrier::Cut(cut)) if !is_parents_own(asked, walk, cut) => (Family::Cut, Some(cut)),
         Some(Barrier::Dname(_)) => (Family::None, None),
-        _ if walk.is_exact() && has(walk.node()) => (Family::Exact, Some(walk.node())),
-        _ if walk.is_exact() => (Family::NoData, Some(walk.node())),
-        _ if proves() => (Family::None, None),
-        _ => match walk.wildcard() {
-            Some(wildcard) if has(wildcard) => (Family::Wildcard, Some(wildcard)),
-            Some(wildcard) => (Family::WildcardNoData, Some(wildcard)),
-            None => (Family::Missing, Some(walk.node())),
+        _ => match place(walk) {
+            Place::There(node) if has(node) => (Family::Exact, Some(node)),
+            Place::There(node) => (Family::NoData, Some(node)),
+            _ if proves() => (Family::None, None),
+            Place::Wildcard(wildcard, _) if has(wildcard) => (Family::Wildcard, Some(wildcard)),
+            Place::Wildcard(wildcard, _) => (Family::WildcardNoData, Some(wildcard)),
+            Place::Missing(encloser) => (Family::Missing, Some(encloser)),
         },
+    }
+}
+
+/// Where a name is in a zone.
+#[derive(Clone, Copy)]
+enum Place<'z> {
+    /// Here, be it as an empty non-terminal.
+    There(Node<'z>),
+    /// This wildcard stands for it, below the closest encloser.
+    Wildcard(Node<'z>, Node<'z>),
+    /// Nowhere; the closest encloser.
+    Missing(Node<'z>),
+}
+
+/// Where a walk led, which met neither a cut nor a DNAME.
+fn place(walk: Walk<'_>) -> Place<'_> {
+    let node = walk.node();
+    // The owners of NSEC3 are no names of the zone (RFC 5155, section 7.2.8).
+    let is_proof = |set: RrSet<'_>| {
+        let record_type = set.record_type();
+        record_type == RecordType::NSEC3 || record_type == RecordType::RRSIG
+    };
+    let hides = node.rrset(RecordType::NSEC3).is_some() && node.rrsets().all(is_proof);
+    let (encloser, wildcard) = match node.parent().filter(|_| hides) {
+        None if walk.is_exact() => return Place::There(node),
+        None => (node, walk.wildcard()),
+        Some(parent) => (parent, parent.wildcard_child()),
+    };
+    match wildcard {
+        Some(wildcard) => Place::Wildcard(wildcard, encloser),
+        None => Place::Missing(encloser),
     }
 }
 
@@ -210,15 +241,15 @@ impl<'z> Answer<'_, 'z> {
                 self.refer(zone, cut, name);
             }
             Some(Barrier::Dname(dname)) => self.dname(dname, name),
-            _ if walk.is_exact() => self.node(zone, walk.node(), name, None),
-            _ => match walk.wildcard() {
-                Some(wildcard) => self.node(zone, wildcard, name, Some(walk.node())),
-                None => {
+            _ => match place(walk) {
+                Place::There(node) => self.node(zone, node, name, None),
+                Place::Wildcard(node, encloser) => self.node(zone, node, name, Some(encloser)),
+                Place::Missing(encloser) => {
                     self.told.kind = Kind::NoName;
                     self.told.rcode = Rcode::NXDOMAIN;
                     self.authority = Authority::Negative(zone);
                     if self.asked.dnssec {
-                        self.denials.name(zone, name, walk.node());
+                        self.denials.name(zone, name, encloser);
                     }
                 }
             },
@@ -235,9 +266,11 @@ impl<'z> Answer<'_, 'z> {
         encloser: Option<Node<'z>>,
     ) {
         let wanted = self.asked.record_type;
-        if encloser.is_some() && self.asked.dnssec {
+        if let Some(encloser) = encloser
+            && self.asked.dnssec
+        {
             // The name itself is not there (RFC 4035, section 3.1.3.3).
-            self.denials.expansion(zone, name);
+            self.denials.expansion(zone, name, encloser);
         }
         if wanted == RecordType::ANY {
             // One RRset is an answer to ANY (RFC 8482, section 4.1).
@@ -382,7 +415,7 @@ impl<'z> Answer<'_, 'z> {
             self.put_unsigned(Section::Authority, name, ns, ns.ttl())?;
             self.want_addresses(zone, ns, |target| target.is_at_or_below(name));
         }
-        if !self.asked.dnssec {
+        if !self.asked.dnssec || !deny::is_signed(zone) {
             return Ok(());
         }
         match cut.rrset(RecordType::DS) {
@@ -469,7 +502,6 @@ impl<'z> Answer<'_, 'z> {
                 .rdata()
                 .filter(|rdata| rdata.starts_with(&of_set))
                 .try_for_each(|rdata| {
-                    // With the TTL of what they sign (RFC 4034, section 3).
                     let (rrsig, class) = (RecordType::RRSIG, Class::IN);
                     self.writer
                         .record(section, name.as_wire(), rrsig, class, ttl, rdata)
@@ -491,6 +523,15 @@ impl<'z> Answer<'_, 'z> {
         let mark = self.writer.mark();
         for rdata in set.rdata() {
             let (record_type, class) = (set.record_type(), Class::IN);
+            // Signatures live as long as what they sign (RFC 4034, section 3).
+            let signed = match (record_type, rdata) {
+                (RecordType::RRSIG, [t0, t1, ..]) => {
+                    let signed = RecordType(u16::from_be_bytes([*t0, *t1]));
+                    set.node().rrset(signed)
+                }
+                _ => None,
+            };
+            let ttl = signed.map_or(ttl, RrSet::ttl);
             let written =
                 self.writer
                     .record(section, name.as_wire(), record_type, class, ttl, rdata);

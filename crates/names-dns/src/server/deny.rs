@@ -53,15 +53,11 @@ impl<'z> Denial<'z> {
     }
 
     /// The name is not there, and so a wildcard stands for it.
-    pub(super) fn expansion(&mut self, zone: &'z Zone, name: NameRef<'_>) {
-        match Nsec3::of(zone) {
-            Some(nsec3) => {
-                if let Some(walk) = zone.walk(name) {
-                    self.add(nsec3.covering(next_closer(zone, name, walk.node())));
-                }
-            }
-            None => self.add(covering(zone, name)),
-        }
+    pub(super) fn expansion(&mut self, zone: &'z Zone, name: NameRef<'_>, encloser: Node<'z>) {
+        self.add(match Nsec3::of(zone) {
+            Some(nsec3) => nsec3.covering(next_closer(zone, name, encloser)),
+            None => covering(zone, name),
+        });
     }
 
     /// The name, or the wildcard that stands for it, is there without the type.
