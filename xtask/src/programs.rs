@@ -44,6 +44,7 @@ const PROGRAMS: &[Program] = &[
     Program::new("haproxy", "haproxy", "haproxy"),
     Program::new("htpasswd", "htpasswd", "apache2-utils"),
     Program::new("inspircd", "inspircd", "inspircd"),
+    Program::new("knotd", "knotd", "knot"),
     Program::new("kzonecheck", "kzonecheck", "knot-dnssecutils"),
     Program::new("ldns_read_zone", "ldns-read-zone", "ldnsutils"),
     Program::new("microsocks", "microsocks", "microsocks"),
@@ -51,6 +52,7 @@ const PROGRAMS: &[Program] = &[
     // The traditional netcat bears the same name, and has neither Unix sockets nor the same options.
     Program::new("nc", "nc", "netcat-openbsd").told_by(&["-h"], "OpenBSD"),
     Program::new("ngircd", "ngircd", "ngircd"),
+    Program::new("nsd", "nsd", "nsd"),
     Program::new("nsd_checkzone", "nsd-checkzone", "nsd"),
     Program::new("openssl", "openssl", "openssl"),
     Program::new("postgres", "postgres", "postgresql"),

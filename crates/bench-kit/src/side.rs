@@ -45,6 +45,7 @@ pub struct Running {
 enum End {
     Thread(oneshot::Sender<()>, JoinHandle<()>),
     Process(Child),
+    Other(Box<dyn FnOnce()>),
 }
 
 impl AsRef<str> for Side {
@@ -107,6 +108,15 @@ impl Running {
         }
     }
 
+    /// A server that is ended in another way: one of several processes.
+    pub fn other(address: SocketAddr, cpu: CpuClock, stop: impl FnOnce() + 'static) -> Self {
+        Self {
+            address,
+            cpu,
+            end: End::Other(Box::new(stop)),
+        }
+    }
+
     /// Ends it, and waits until it has ended.
     ///
     /// # Panics
@@ -122,6 +132,7 @@ impl Running {
                 child.kill().unwrap();
                 child.wait().unwrap();
             }
+            End::Other(stop) => stop(),
         }
     }
 }

@@ -105,33 +105,6 @@ impl Client {
         self.tcp = Some(stream);
         Some(answer)
     }
-
-    /// The records of a zone, as a transfer sends them.
-    pub(crate) fn transfer(&self, origin: &Name) -> Vec<(Name, RecordType, u32, Vec<u8>)> {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        let question = ask(origin.as_ref(), RecordType::AXFR, 0, None);
-        let length = u16::try_from(question.len()).unwrap();
-        stream
-            .write_all(&[&length.to_be_bytes(), &question[..]].concat())
-            .unwrap();
-        let mut records: Vec<(Name, RecordType, u32, Vec<u8>)> = Vec::new();
-        loop {
-            let bytes = read_frame(&mut stream).unwrap();
-            let message = Message::read(&bytes).unwrap();
-            assert_eq!(message.header().rcode().0, 0);
-            for record in message.records() {
-                let record = record.unwrap();
-                let name = record.name().unwrap();
-                let mut data = Vec::new();
-                record.expand_rdata(&mut data).unwrap();
-                if record.record_type == RecordType::SOA && !records.is_empty() {
-                    return records;
-                }
-                let name = NameRef::from_wire(name.as_bytes()).unwrap().to_name();
-                records.push((name, record.record_type, record.ttl, data));
-            }
-        }
-    }
 }
 
 fn read_frame(stream: &mut TcpStream) -> Option<Vec<u8>> {

@@ -83,6 +83,11 @@ fn start(
 }
 
 impl Daemon {
+    /// The number of its first process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until all zones are served.
     fn answers(&mut self, zones: &[(&str, PathBuf)]) -> bool {
         let end = Instant::now() + Duration::from_secs(20);

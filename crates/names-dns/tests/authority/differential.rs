@@ -21,9 +21,9 @@ use std::{
 
 use ropewalk_core::{DatagramServer, Server, ServerEndpoint};
 use ropewalk_names_dns::{
-    proto::{Class, Header, Name, NameRef, RecordType},
+    proto::{Header, Name, NameRef, RecordType},
     server::{Authority, AuthorityOptions},
-    zone::{Zone, ZoneBuilder, Zones},
+    zone::{ReadOptions, Zone, Zones},
 };
 
 use crate::{
@@ -31,8 +31,11 @@ use crate::{
     daemon::{knot, nsd},
 };
 
+/// Whether it is such a case, and why it is as it is.
+type Documented = (fn(&Case<'_>) -> bool, &'static str);
+
 /// What we alone do, and why.
-const DOCUMENTED: &[(fn(&Case<'_>) -> bool, &str)] = &[(
+const DOCUMENTED: &[Documented] = &[(
     |case| {
         let is_alias = |record: &String| record.contains(" CNAME ");
         case.record_type == RecordType::NSEC3 && case.ours.sections[0].iter().any(is_alias)
@@ -103,16 +106,10 @@ fn compare() {
     let mut names = Vec::new();
     for origin in ORIGINS {
         let origin: Name = origin.parse().unwrap();
-        let records = nsd.transfer(&origin);
-        let mut builder = ZoneBuilder::new(origin, Class::IN);
-        for (name, record_type, ttl, data) in &records {
-            builder
-                .push(name.as_ref(), *record_type, *ttl, data)
-                .unwrap();
-        }
-        let zone: Arc<Zone> = Arc::new(builder.finish().unwrap());
+        let file = folder.join(format!("{origin}zone"));
+        let zone = Zone::from_file(&file, origin, &ReadOptions::default()).unwrap();
         names.extend(zone.nodes().map(|node| node.name()));
-        zones.insert(zone);
+        zones.insert(Arc::new(zone));
     }
     let (_runtime, ours) = serve(zones);
     let mut udp = Client::new(ours.udp.local_address().inet().unwrap(), patience);

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod ask;
+#[allow(dead_code, reason = "shared with the benchmark")]
 mod daemon;
 mod differential;
