@@ -57,6 +57,7 @@ const PROGRAMS: &[Program] = &[
     Program::new("openssl", "openssl", "openssl"),
     Program::new("postgres", "postgres", "postgresql"),
     Program::python("python_irc", "irc", "20.5.0"),
+    Program::python("python_websockets", "websockets", "17.4"),
     Program::new("socat", "socat", "socat"),
     Program::new("sslscan", "sslscan", "sslscan"),
     Program::new(

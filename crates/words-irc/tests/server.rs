@@ -6,7 +6,12 @@
 
 #[path = "server/live.rs"]
 mod live;
+#[path = "server/logins.rs"]
+mod logins;
 #[path = "server/script.rs"]
 mod script;
 #[path = "server/transcripts.rs"]
 mod transcripts;
+#[cfg(feature = "websocket")]
+#[path = "server/websocket.rs"]
+mod websocket;

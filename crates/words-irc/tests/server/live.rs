@@ -62,6 +62,8 @@ pub(crate) struct Stage {
     peers: BTreeMap<String, Peer>,
     network: Option<Network>,
     clients: Vec<(String, Rig<Connection>)>,
+    /// Names, in the order in which they were first used.
+    order: Vec<String>,
 }
 
 struct Box_(Arc<std::sync::Mutex<Vec<Letter>>>);
@@ -87,6 +89,7 @@ impl Stage {
             peers: BTreeMap::new(),
             network: None,
             clients: Vec::new(),
+            order: Vec::new(),
         }
     }
 
@@ -196,6 +199,9 @@ impl Stage {
         if let Some(at) = self.clients.iter().position(there) {
             return &mut self.clients[at].1;
         }
+        if !self.order.iter().any(|it| it == name) {
+            self.order.push(name.to_owned());
+        }
         let address = SocketAddr::from(([192, 0, 2, 1], 49152));
         let peer = self.peers.get(name).cloned();
         let peer = peer.unwrap_or_else(|| Peer::new(address));
@@ -209,7 +215,9 @@ impl Stage {
     /// answered in their order, and this one is behind it.
     pub(crate) async fn answered(&mut self, name: &str) -> String {
         const SYNC: &str = "PONG irc.local :sync";
-        let mut told = String::new();
+        // By client, in the order in which they came: what is hashed and written on
+        // other threads is done at any moment between two looks.
+        let mut heard: Vec<(String, String)> = Vec::new();
         let there = |stage: &Self| {
             let mut clients = stage.clients.iter();
             clients.any(|it| it.0 == name && !it.1.is_closed())
@@ -217,19 +225,28 @@ impl Stage {
         if there(self) {
             self.client(name).receive("PING :sync\r\n");
         }
-        loop {
-            told += &self.told();
-            let sync = told.lines().find(|line| line.contains(SYNC));
-            if let Some(sync) = sync {
-                let sync = format!("{sync}\n");
-                return told.replacen(&sync, "", 1) + &self.told();
+        let (mut answered, mut looks) = (false, 0);
+        while looks < 2 {
+            answered |= !there(self);
+            for line in self.told().lines() {
+                if line.contains(SYNC) {
+                    answered = true;
+                    continue;
+                }
+                let who = line.trim_start().split(' ').next().unwrap().to_owned();
+                let at = heard.iter().position(|(it, _)| *it == who);
+                let at = at.unwrap_or_else(|| {
+                    heard.push((who, String::new()));
+                    heard.len() - 1
+                });
+                heard[at].1 += &format!("{line}\n");
             }
-            if !there(self) {
-                return told;
-            }
-            // What is hashed and written on other threads.
+            // Whoever was looked at before the others had their turn has a last look.
+            looks += usize::from(answered);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        heard.sort_by_key(|(who, _)| self.order.iter().position(|it| it == who));
+        heard.into_iter().map(|(_, lines)| lines).collect()
     }
 
     fn told(&mut self) -> String {
