@@ -1,4 +1,35 @@
 //! DNS: an authority, a forwarder and a client.
+//!
+//! # Zones
+//!
+//! A [`Zone`](zone::Zone) is read from a file, built of records, or received in
+//! a transfer; it never changes, and is shared. [`Zones`](zone::Zones) are those of a server, in
+//! which one takes another's place while questions are answered. What is wrong with a file is told
+//! with line and column, and a linter tells what only looks right:
+//!
+#![cfg_attr(feature = "server", doc = "```")]
+#![cfg_attr(not(feature = "server"), doc = "```text")]
+//! use ropewalk_names_dns::proto::{Name, RecordType};
+//! use ropewalk_names_dns::zone::{Zone, Zones};
+//!
+//! let zone = Zone::from_text("example.org".parse()?, "
+//! $TTL 1h
+//! @    SOA ns hostmaster 2026010100 4h 1h 2w 5m
+//!      NS  ns
+//! ns   A   192.0.2.1
+//! *    CNAME ns
+//! ")?;
+//! let zones = Zones::new();
+//! zones.insert(zone.into());
+//!
+//! let name: Name = "Www.Example.ORG".parse()?;
+//! let map = zones.current();
+//! let zone = map.find(name.as_ref()).and_then(|entry| entry.zone()).ok_or("not ours")?;
+//! let walk = zone.walk(name.as_ref()).ok_or("not in the zone")?;
+//! let wildcard = walk.wildcard().ok_or("no wildcard")?;
+//! assert!(wildcard.rrset(RecordType::CNAME).is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[cfg(all(feature = "client", feature = "server"))]
 pub mod answering;
