@@ -132,8 +132,8 @@ impl Builder {
         self
     }
 
-    /// The events that may wait for [`Client::next`]; past them, the connection
-    /// is not read. Default 10,000.
+    /// The events that may wait for [`Client::next`]; past them, or past 32 MiB,
+    /// the connection is not read. Default 10,000.
     pub fn waiting_events(mut self, most: usize) -> Self {
         self.waiting_events = most;
         self

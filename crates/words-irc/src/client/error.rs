@@ -18,7 +18,7 @@ pub enum Error {
     #[error(transparent)]
     Ended(#[from] Ended),
     /// The connection ended without a word.
-    #[error("the connection ended before the server let us in: {0}")]
+    #[error("the connection ended: {0}")]
     Lost(Closed),
     /// The server speaks no IRC over WebSocket there.
     #[cfg(feature = "websocket")]

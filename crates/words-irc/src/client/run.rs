@@ -136,6 +136,7 @@ impl Runner {
         let ended = self.shared.lock().session.ended().cloned();
         let why = match (ended, closed) {
             (Some(ended), _) => Error::Ended(ended),
+            (None, _) if is_stopped => Error::Ended(Ended::Quit),
             (None, closed) => Error::Lost(closed),
         };
         (why, is_online)

@@ -28,6 +28,10 @@ pub(super) struct Shared {
 pub(super) struct Inner {
     pub(super) session: Session,
     events: VecDeque<Event>,
+    /// The memory of the events.
+    bytes: usize,
+    /// The connection waits until there is room for events.
+    held: bool,
     pub(super) answers: BTreeMap<RequestId, Waiter>,
     finished: bool,
 }
@@ -40,6 +44,8 @@ impl Shared {
             inner: Mutex::new(Inner {
                 session: Session::new(options),
                 events: VecDeque::new(),
+                bytes: 0,
+                held: false,
                 answers: BTreeMap::new(),
                 finished: false,
             }),
@@ -61,6 +67,7 @@ impl Shared {
     /// much to read as may wait.
     pub(super) fn pass_on(&self, inner: &mut Inner) -> bool {
         while let Some(event) = inner.session.next_event() {
+            inner.bytes += event.bytes();
             inner.events.push_back(event);
             self.ready.notify_one();
         }
@@ -70,7 +77,10 @@ impl Shared {
                 let _ = waiter.send(answer);
             }
         }
-        inner.events.len() >= self.most
+        // Once held back, the connection waits for half of the room.
+        let part = if inner.held { 2 } else { 1 };
+        inner.held = inner.events.len() >= self.most.div_ceil(part) || inner.bytes >= BYTES / part;
+        inner.held
     }
 
     pub(super) fn finish(&self, inner: &mut Inner) {
@@ -85,8 +95,12 @@ impl Shared {
             {
                 let mut inner = self.lock();
                 if let Some(event) = inner.events.pop_front() {
-                    // The connection may have been held back.
-                    if inner.events.len() == self.most / 2 {
+                    inner.bytes = inner.bytes.saturating_sub(event.bytes());
+                    if inner.held
+                        && inner.events.len() < self.most.div_ceil(2)
+                        && inner.bytes < BYTES / 2
+                    {
+                        inner.held = false;
                         self.wake.notify_one();
                     }
                     return Some(event);
@@ -106,6 +120,10 @@ impl Shared {
         result
     }
 }
+
+/// The memory of events that wait for the program, roughly: 32 MiB. It is some
+/// batches, or what 10,000 ordinary lines take several times over.
+const BYTES: usize = 32 << 20;
 
 /// The time of the runtime's clock, which may be virtual.
 pub(super) fn now() -> Instant {

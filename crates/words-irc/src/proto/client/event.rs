@@ -40,6 +40,7 @@ pub struct Event {
     /// Where a private message is to be answered to.
     private: bool,
     tags: Box<str>,
+    bytes: usize,
 }
 
 /// What happened.
@@ -300,18 +301,36 @@ impl Event {
             is_own: !me.is_empty() && isupport.case_mapping().eq(nick, me),
             private,
             tags: message.tags.as_str().into(),
+            bytes: size_of::<Self>()
+                + source.len()
+                + message.tags.as_str().len()
+                + message
+                    .params
+                    .iter()
+                    .map(|it| it.len() + size_of::<Box<str>>())
+                    .sum::<usize>(),
         }
     }
 
     /// One of the client's own.
     pub(super) fn own(kind: Kind) -> Self {
+        let within = match &kind {
+            Kind::Batch { events, .. } => events.iter().map(Self::bytes).sum(),
+            _ => 0,
+        };
         Self {
             kind,
             source: Box::default(),
             is_own: false,
             private: false,
             tags: Box::default(),
+            bytes: size_of::<Self>() + within,
         }
+    }
+
+    /// The memory that it takes, roughly.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Who did it: `nick!user@host`, or a server's name.

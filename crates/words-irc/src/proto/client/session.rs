@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -75,7 +76,6 @@ impl From<SendError> for RequestError {
 }
 
 /// A conversation with a server, and with the next one when that one is lost.
-#[derive(Debug)]
 pub struct Session {
     options: Options,
     state: State,
@@ -1148,6 +1148,17 @@ impl Session {
     /// One of the client's own events, from whoever drives it.
     pub(crate) fn tell(&mut self, kind: Kind) {
         self.events.push_back(Event::own(kind));
+    }
+}
+
+/// Without what is to be sent: secrets are among it.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("phase", &self.phase)
+            .field("nick", &self.state.nick)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }
 

@@ -142,6 +142,83 @@ fn sasl_plain_over_tls() {
     assert_eq!(rig.session.state().account(), Some("ada"));
 }
 
+/// Against the server's side of SASL; the password is not told, so it may be in
+/// the clear.
+#[test]
+fn scram_proves_both_sides() {
+    use ropewalk_cred::{
+        Account,
+        sasl::{
+            Answer, Channel, Mechanisms, Question, ScramHash, ScramKeys, ScramRecord,
+            ServerOptions, Step, Takes,
+        },
+    };
+    for (password, is_right) in [("secret", true), ("wrong", false)] {
+        let mut rig = Rig::new(|options| options.logins.push(Login::password("ada", password)));
+        rig.receive("CAP * LS :sasl=SCRAM-SHA-256,PLAIN")
+            .receive("CAP * ACK :sasl");
+        assert_eq!(rig.sent().last().unwrap(), "AUTHENTICATE SCRAM-SHA-256");
+        let options = ServerOptions::default();
+        let offer = [Takes::Scram(ScramHash::Sha256)];
+        let offer = Mechanisms::offered(&offer, &Channel::clear(), &options);
+        let mut server = offer
+            .start("SCRAM-SHA-256", &Channel::clear(), &options)
+            .unwrap();
+        rig.receive("AUTHENTICATE +");
+        let ended = loop {
+            let response = rig.sent().pop().unwrap();
+            let piece = response.strip_prefix("AUTHENTICATE ").unwrap().to_owned();
+            let mut incoming = crate::proto::authenticate::Incoming::new();
+            let crate::proto::authenticate::Piece::Whole(response) =
+                incoming.piece(&piece).unwrap()
+            else {
+                panic!("{piece}");
+            };
+            let mut step = server.step(Some(&response));
+            while let Step::Ask(Question::Scram { user, hash }) = &step {
+                let account = Some(Account::new(user.clone(), ropewalk_cred::Kind::Password));
+                let keys = ScramKeys::generate(*hash, b"secret", 4096);
+                step = server.answered(Answer::Scram(Ok(ScramRecord { keys, account })));
+            }
+            if let Step::Ask(Question::Login(credentials)) = &step {
+                let user = credentials.user().unwrap_or_default().to_owned();
+                let account = Account::new(user, credentials.kind());
+                step = server.answered(Answer::Login(Ok(account)));
+            }
+            match step {
+                Step::Challenge(challenge) => {
+                    for piece in crate::proto::authenticate::pieces(&challenge) {
+                        rig.receive(&format!("AUTHENTICATE {piece}"));
+                    }
+                }
+                Step::Success { data, .. } => {
+                    for piece in crate::proto::authenticate::pieces(&data.unwrap_or_default()) {
+                        rig.receive(&format!("AUTHENTICATE {piece}"));
+                    }
+                    break true;
+                }
+                _ => break false,
+            }
+        };
+        assert!(ended, "whoever is asked here says yes");
+        if is_right {
+            assert_eq!(rig.sent(), ["AUTHENTICATE +"]);
+            rig.receive("903 bot :SASL authentication successful");
+            assert_eq!(rig.sent(), ["CAP END"]);
+        } else {
+            // This server does not know the client's password.
+            assert!(rig.failure().contains("cannot log in"), "{}", rig.failure());
+        }
+    }
+    // A server that has not proven itself is not believed.
+    let mut rig = Rig::new(|options| options.logins.push(Login::password("ada", "secret")));
+    rig.receive("CAP * LS :sasl=SCRAM-SHA-256")
+        .receive("CAP * ACK :sasl")
+        .receive("AUTHENTICATE +")
+        .receive("903 bot :SASL authentication successful");
+    assert!(rig.failure().contains("cannot log in"), "{}", rig.failure());
+}
+
 #[test]
 fn no_password_leaves_in_the_clear() {
     let mut rig = Rig::new(|options| options.logins.push(Login::password("ada", "secret")));
@@ -479,7 +556,12 @@ fn requests_with_labels_are_answered_by_batch_line_and_ack() {
     assert!(
         matches!(
             kinds[..],
-            [Kind::Join { .. }, Kind::Joined { .. }, Kind::Numeric { .. }]
+            [
+                Kind::Join { .. },
+                Kind::Joined { .. },
+                Kind::Nick { .. },
+                Kind::Numeric { .. }
+            ]
         ),
         "{kinds:?}"
     );
