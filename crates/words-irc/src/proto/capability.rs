@@ -115,6 +115,8 @@ capabilities! {
     EchoMessage = "echo-message",
     /// `JOIN` with account and real name.
     ExtendedJoin = "extended-join",
+    /// What happens to those on a `MONITOR` list, without sharing a channel.
+    ExtendedMonitor = "extended-monitor",
     /// `INVITE` of others.
     InviteNotify = "invite-notify",
     /// `@label=` on requests and their answers.

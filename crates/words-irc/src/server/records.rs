@@ -610,6 +610,18 @@ impl Turn<'_> {
         }
     }
 
+    /// Who watches the client and wants to know more of it than whether it is there
+    /// (<https://ircv3.net/specs/extensions/extended-monitor>).
+    pub(crate) fn watchers_with(&self, capability: Capability) -> Vec<ClientId> {
+        let folded = self.net.settings.fold(&self.me().nick);
+        let watchers: Vec<_> = self.net.records.monitor.watchers(&folded).collect();
+        self.net.only(&watchers, |it| {
+            it.id != self.id
+                && it.capabilities.has(Capability::ExtendedMonitor)
+                && it.capabilities.has(capability)
+        })
+    }
+
     /// `FAIL`, of a command whose own specification says so: its clients know it
     /// without a capability.
     pub(crate) fn fail(&mut self, command: &str, code: &str, context: &[&str], text: &str) {

@@ -167,6 +167,9 @@ impl<'a> Turn<'a> {
             peers = self
                 .net
                 .only(&peers, |peer| peer.capabilities.has(capability));
+            peers.extend(self.watchers_with(capability));
+            peers.sort_unstable();
+            peers.dedup();
         }
         self.net.deliver_all(&peers, event);
     }

@@ -15,7 +15,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ropewalk_core::{Address, Limits, Peer, testing::Rig};
 use ropewalk_cred::{NewHash, PasswordHash};
 use ropewalk_words_irc::server::{
-    Connection, Gateway, Network, NetworkOptions,
+    Connection, Gateway, Network, NetworkOptions, Oper,
     accounts::{AccountOptions, Accounts, Courier, CourierError, Letter, NickReservation},
     registered::{MemoryDisk, Store},
 };
@@ -184,6 +184,10 @@ impl Stage {
                         NickReservation::Rename(Duration::from_secs(seconds.parse().unwrap()))
                     }
                 }
+            }
+            "oper" => {
+                let hash = PasswordHash::parse_with_plaintext("{PLAIN}secret").unwrap();
+                self.options.opers.push(Oper::new(value, hash));
             }
             "gateway" => {
                 let hash = PasswordHash::parse_with_plaintext("{PLAIN}hunter2").unwrap();

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod authenticate;
+pub(crate) mod ban;
 mod cap;
 mod chathistory;
 mod help;
@@ -76,6 +77,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     command("CHATHISTORY", 1, 5, chathistory::chathistory),
     command("CHGHOST", 2, 1, oper::chghost),
     command("CS", 0, 2, services::cs),
+    command("DLINE", 0, 2, ban::dline),
     command("HELP", 0, 2, info::help),
     command("HELPOP", 0, 2, info::help),
     command("INFO", 0, 2, info::info),
@@ -84,6 +86,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     command("JOIN", 1, 2, join::join),
     command("KICK", 2, 1, part::kick),
     command("KILL", 1, 1, oper::kill),
+    command("KLINE", 0, 2, ban::kline),
     command("LINKS", 0, 2, info::links),
     command("LIST", 0, 10, list::list),
     command("LUSERS", 0, 2, info::lusers),
@@ -109,6 +112,8 @@ pub(crate) static COMMANDS: &[Command] = &[
     command("TAGMSG", 1, 1, message::tagmsg),
     command("TIME", 0, 2, info::time),
     command("TOPIC", 1, 2, topic::topic),
+    command("UNDLINE", 1, 2, ban::unset),
+    command("UNKLINE", 1, 2, ban::unset),
     early("USER", 0, 1, registration::user),
     command("USERHOST", 1, 1, user::userhost),
     early("VERIFY", 2, 5, accounts::verify),

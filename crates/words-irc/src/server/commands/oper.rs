@@ -86,7 +86,7 @@ fn promote(turn: &mut Turn<'_>, oper: &Arc<Oper>) {
 }
 
 /// Whether the client is an operator; if not, it was told so.
-fn is_oper(turn: &mut Turn<'_>) -> bool {
+pub(super) fn is_oper(turn: &mut Turn<'_>) -> bool {
     let is = turn.me().is_oper();
     if !is {
         let text = "Permission Denied- You're not an IRC operator";

@@ -4,7 +4,7 @@
 
 use super::{
     super::{client::UserModes, event::Line, hooks, services::Service, turn::Turn},
-    authenticate, cut, info,
+    authenticate, ban, cut, info,
 };
 use crate::proto::{capability::Capability, message::Message, numeric::Numeric};
 
@@ -204,7 +204,8 @@ pub(crate) fn try_register(turn: &mut Turn<'_>) {
         .bans
         .iter()
         .find(|(mask, _)| mask.matches(&me.source));
-    if let Some((_, reason)) = banned {
+    let reason = banned.map(|(_, reason)| reason.clone());
+    if let Some(reason) = reason.or_else(|| ban::banned(turn)) {
         let text = format!("You are banned from this server: {reason}");
         turn.reply(Numeric::ERR_YOUREBANNEDCREEP, &[], &text);
         turn.net.remove(turn.id, "Banned");

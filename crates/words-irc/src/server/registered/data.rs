@@ -209,6 +209,24 @@ pub struct Ban {
     pub until: Option<u64>,
 }
 
+impl Ban {
+    /// One for good.
+    pub fn new(
+        mask: impl Into<String>,
+        reason: impl Into<String>,
+        by: impl Into<String>,
+        at: u64,
+    ) -> Self {
+        Self {
+            mask: mask.into(),
+            reason: reason.into(),
+            by: by.into(),
+            at,
+            until: None,
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 enum Line {
     #[serde(rename = "ropewalk-irc")]
