@@ -39,15 +39,19 @@ enum Kind {
 /// Module, command, Debian package; or module, Python package, version. Sorted by module.
 const PROGRAMS: &[Program] = &[
     Program::new("curl", "curl", "curl"),
+    Program::new("delv", "delv", "bind9-dnsutils"),
+    Program::new("dig", "dig", "bind9-dnsutils"),
     Program::new("doveadm", "doveadm", "dovecot-core"),
     Program::new("gsasl", "gsasl", "gsasl"),
     Program::new("haproxy", "haproxy", "haproxy"),
     Program::new("htpasswd", "htpasswd", "apache2-utils"),
     Program::new("inspircd", "inspircd", "inspircd"),
+    Program::new("kdig", "kdig", "knot-dnsutils"),
     Program::new("knotd", "knotd", "knot"),
     Program::new("kzonecheck", "kzonecheck", "knot-dnssecutils"),
     Program::new("ldns_read_zone", "ldns-read-zone", "ldnsutils"),
     Program::new("microsocks", "microsocks", "microsocks"),
+    Program::new("named", "named", "bind9"),
     Program::new("named_checkzone", "named-checkzone", "bind9-utils"),
     // The traditional netcat bears the same name, and has neither Unix sockets nor the same options.
     Program::new("nc", "nc", "netcat-openbsd").told_by(&["-h"], "OpenBSD"),
@@ -66,6 +70,7 @@ const PROGRAMS: &[Program] = &[
         "systemd",
     ),
     Program::new("tinyproxy", "tinyproxy", "tinyproxy-bin"),
+    Program::new("unbound", "unbound", "unbound"),
 ];
 
 /// The program of a module's name.

@@ -33,6 +33,19 @@ pub struct Asked<'a> {
     pub now: Instant,
 }
 
+impl<'a> Asked<'a> {
+    /// A request that came by a way of the program's own, which carries answers of any length, as
+    /// HTTPS does.
+    pub fn by_stream(from: &'a Address, secure: bool, now: Instant) -> Self {
+        Self {
+            from,
+            by_stream: true,
+            secure,
+            now,
+        }
+    }
+}
+
 /// What becomes of a request.
 pub enum Taken {
     /// It gets no answer.
@@ -154,6 +167,8 @@ pub struct AnswerStream<A> {
     limits: StreamLimits,
     secure: bool,
     pending: usize,
+    /// The peer has asked all that it will ask.
+    is_last: bool,
     out: Vec<u8>,
 }
 
@@ -189,6 +204,7 @@ impl<A: Answers> Factory for Streams<A> {
             limits: self.limits.clone(),
             secure,
             pending: 0,
+            is_last: false,
             out: Vec::new(),
         })
     }
@@ -244,10 +260,13 @@ impl<A: Answers> Protocol for AnswerStream<A> {
         self.pending = self.pending.saturating_sub(1);
         t.resume();
         t.set_timer((), self.limits.idle);
-        match answer {
-            Some(answer) => Ok(write(t, &answer[..])?),
-            None => Ok(()),
+        if let Some(answer) = answer {
+            write(t, &answer[..])?;
         }
+        if self.is_last && self.pending == 0 {
+            t.close();
+        }
+        Ok(())
     }
 
     fn timeout(&mut self, t: &mut Transport<Self>, (): ()) -> Result {
@@ -261,6 +280,7 @@ impl<A: Answers> Protocol for AnswerStream<A> {
 
     fn half_closed(&mut self, t: &mut Transport<Self>) -> Result {
         // Who asks and says that it was all still wants the answers.
+        self.is_last = true;
         if self.pending == 0 {
             t.close();
         }

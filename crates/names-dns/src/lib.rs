@@ -30,6 +30,34 @@
 //! assert!(wildcard.rrset(RecordType::CNAME).is_some());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Asking
+//!
+//! A [`client::Resolver`] looks names up: by UDP and TCP, over TLS and (with the feature `doh`) over
+//! HTTPS, with a cache, along aliases, as the system is configured or with servers of one's own. Its
+//! verbs give addresses in the order to try them, or the data of one type; its errors tell "there is
+//! no such name" from "nobody knows, and here is who was asked".
+//!
+//! ```no_run
+//! use ropewalk_names_dns::client::Resolver;
+//!
+//! # async fn example() -> ropewalk_core::Result {
+//! let resolver = Resolver::system();
+//! for address in resolver.lookup_ip("example.org").await? {
+//!     println!("{address}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`client::SrvScheme`] makes `srv:_imaps._tcp.example.org:tls` an endpoint, and
+//! [`Schemes::resolve_with`](ropewalk_core::Schemes::resolve_with) has other endpoints ask our
+//! resolver. A [`forward::Forwarder`] answers others from its cache and by asking servers.
+//! [`testing::FakeDns`] is a name server for the tests of whoever asks: records, failures and delays,
+//! in virtual time.
+//!
+//! What decides all this stands in [`proto::exchange`] and [`proto::cache`], without I/O and without
+//! a clock.
 
 #[cfg(all(feature = "client", feature = "server"))]
 pub mod answering;

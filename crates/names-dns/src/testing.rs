@@ -257,6 +257,12 @@ impl FakeDns {
         Ok(FakeServer { datagrams, streams })
     }
 
+    /// What answers, for sockets of the test's own: [`AnswerDatagrams::new`] and
+    /// [`answer_streams`].
+    pub fn answers(&self) -> Arc<Fake> {
+        self.0.clone()
+    }
+
     /// A resolver that asks the server at this endpoint, with the default options.
     ///
     /// # Errors

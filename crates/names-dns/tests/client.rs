@@ -5,6 +5,9 @@
 
 #[path = "client/forwarding.rs"]
 mod forwarding;
+#[cfg(feature = "doh")]
+#[path = "client/https.rs"]
+mod https;
 #[path = "client/interop.rs"]
 mod interop;
 #[path = "client/lookups.rs"]
