@@ -4,6 +4,8 @@
     reason = "an error in a test is a failure of the test"
 )]
 
+#[path = "server/attacks.rs"]
+mod attacks;
 #[path = "properties/irc_accounts.rs"]
 mod irc_accounts;
 #[path = "server/live.rs"]
@@ -14,6 +16,8 @@ mod logins;
 mod replay;
 #[path = "server/script.rs"]
 mod script;
+#[path = "server/simulation.rs"]
+mod simulation;
 #[path = "server/transcripts.rs"]
 mod transcripts;
 #[cfg(feature = "websocket")]

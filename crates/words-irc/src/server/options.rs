@@ -207,7 +207,7 @@ pub struct NetworkLimits {
     /// Bytes that may wait for a client beyond what its connection has taken
     /// ([`Limits::write_high`](ropewalk_core::Limits::write_high)); at more it is given up with
     /// `SendQ exceeded`. Pieces are shared, so this much is used only once for all who wait for
-    /// the same. Default 1 MiB.
+    /// the same. Below 32 KiB ordinary answers do not fit. Default 1 MiB.
     pub send_queue: usize,
     /// Time to register. Default 30 s.
     pub registration: Duration,

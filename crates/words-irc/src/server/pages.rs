@@ -3,8 +3,8 @@
 
 use super::turn::Turn;
 
-/// The lines of a page.
-pub(crate) const PAGE: usize = 100;
+/// The lines of a page: 16 KiB, if each is as long as can be.
+pub(crate) const PAGE: usize = 32;
 
 /// An answer that may be long. What it is about may change between two pages: it keeps names and
 /// numbers, and looks them up again.
