@@ -6,3 +6,5 @@
 
 #[path = "examples/client.rs"]
 mod client;
+#[path = "examples/server.rs"]
+mod server;

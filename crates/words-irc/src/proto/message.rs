@@ -129,7 +129,8 @@ impl<'a> Message<'a> {
         let (source, rest) = match rest.strip_prefix(':') {
             Some(named) => {
                 let (source, rest) = word(named);
-                (Some(Source(source)), rest)
+                // One of no letters is none.
+                ((!source.is_empty()).then_some(Source(source)), rest)
             }
             None => (None, rest),
         };
