@@ -80,6 +80,36 @@ struct State {
     families: BTreeMap<&'static str, Family>,
 }
 
+impl State {
+    fn family(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: Labels<'_>,
+        kind: Kind,
+    ) -> &mut Family {
+        let is_name = |name: &str| {
+            name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+        };
+        assert!(is_name(name), "{name:?} is no name of a metric");
+        for (label, _) in labels {
+            assert!(is_name(label) && *label != "le", "{label:?} is no label");
+        }
+        let family = self.families.entry(name).or_insert_with(|| Family {
+            help,
+            kind,
+            values: Vec::new(),
+        });
+        assert!(
+            family.kind == kind,
+            "{name} is a {} already",
+            family.kind.name()
+        );
+        family
+    }
+}
+
 /// Service and endpoint.
 type Name = (Arc<str>, String);
 
@@ -205,7 +235,8 @@ impl Metrics {
     ///
     /// # Panics
     /// If the name or a label's is not one (`[a-zA-Z_][a-zA-Z0-9_]*`), or the
-    /// family is of another kind.
+    /// family is of another kind, or a value of these labels is asked for
+    /// elsewhere.
     pub fn counter(&self, name: &'static str, help: &'static str, labels: Labels<'_>) -> Counter {
         let name = name.strip_suffix("_total").unwrap_or(name);
         let value = self.value(name, help, labels, Kind::Counter, || {
@@ -213,8 +244,42 @@ impl Metrics {
         });
         match value {
             Value::Counter(counter) => counter,
-            _ => unreachable!("a family is of one kind"),
+            _ => panic!("{name} is asked for already"),
         }
+    }
+
+    /// A number that only rises and is known elsewhere: asked for when somebody looks, so that to
+    /// count costs nothing more. `ask` must not ask for these metrics in turn. The same name and
+    /// labels again take the place of what was there.
+    ///
+    /// # Panics
+    /// As [`counter`](Self::counter).
+    pub fn counter_asked(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: Labels<'_>,
+        ask: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        let name = name.strip_suffix("_total").unwrap_or(name);
+        let value = Value::AskedCounter(Arc::new(ask));
+        self.put(name, help, labels, Kind::Counter, value);
+    }
+
+    /// A number that rises and falls and is known elsewhere: as
+    /// [`counter_asked`](Self::counter_asked).
+    ///
+    /// # Panics
+    /// As [`counter`](Self::counter).
+    pub fn gauge_asked(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: Labels<'_>,
+        ask: impl Fn() -> i64 + Send + Sync + 'static,
+    ) {
+        let value = Value::AskedGauge(Arc::new(ask));
+        self.put(name, help, labels, Kind::Gauge, value);
     }
 
     /// A number that rises and falls.
@@ -227,7 +292,7 @@ impl Metrics {
         });
         match value {
             Value::Gauge(gauge) => gauge,
-            _ => unreachable!("a family is of one kind"),
+            _ => panic!("{name} is asked for already"),
         }
     }
 
@@ -248,7 +313,7 @@ impl Metrics {
         });
         match value {
             Value::Histogram(histogram) => histogram,
-            _ => unreachable!("a family is of one kind"),
+            _ => panic!("{name} is asked for already"),
         }
     }
 
@@ -260,25 +325,8 @@ impl Metrics {
         kind: Kind,
         make: impl FnOnce() -> Value,
     ) -> Value {
-        let is_name = |name: &str| {
-            name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
-        };
-        assert!(is_name(name), "{name:?} is no name of a metric");
-        for (label, _) in labels {
-            assert!(is_name(label) && *label != "le", "{label:?} is no label");
-        }
         let mut state = self.lock();
-        let family = state.families.entry(name).or_insert_with(|| Family {
-            help,
-            kind,
-            values: Vec::new(),
-        });
-        assert!(
-            family.kind == kind,
-            "{name} is a {} already",
-            family.kind.name()
-        );
+        let family = state.family(name, help, labels, kind);
         let known = family.values.iter().find(|(other, _)| other == labels);
         match known {
             Some((_, value)) => value.clone(),
@@ -288,6 +336,20 @@ impl Metrics {
                 value
             }
         }
+    }
+
+    fn put(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: Labels<'_>,
+        kind: Kind,
+        value: Value,
+    ) {
+        let mut state = self.lock();
+        let family = state.family(name, help, labels, kind);
+        family.values.retain(|(other, _)| other != labels);
+        family.values.push((labels.to_vec(), value));
     }
 
     /// All of it, as a text.

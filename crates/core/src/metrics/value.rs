@@ -108,7 +108,14 @@ pub(super) enum Value {
     Counter(Counter),
     Gauge(Gauge),
     Histogram(Histogram),
+    /// Known elsewhere: a counter that is asked for.
+    AskedCounter(Ask<u64>),
+    /// The same for a gauge.
+    AskedGauge(Ask<i64>),
 }
+
+/// Tells a number to whoever looks.
+pub(super) type Ask<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
 impl Family {
     pub(super) fn write(&self, page: &mut Page, name: &str) {
@@ -117,6 +124,8 @@ impl Family {
             match value {
                 Value::Counter(counter) => page.sample(name, "_total", labels, counter.value()),
                 Value::Gauge(gauge) => page.sample(name, "", labels, gauge.value()),
+                Value::AskedCounter(ask) => page.sample(name, "_total", labels, ask()),
+                Value::AskedGauge(ask) => page.sample(name, "", labels, ask()),
                 Value::Histogram(Histogram(buckets)) => {
                     let counts: Vec<_> = buckets.counts.iter().map(|c| c.load(Relaxed)).collect();
                     let sum = f64::from_bits(buckets.sum.load(Relaxed));

@@ -1,6 +1,12 @@
 //! What servers show of themselves.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use ropewalk_core::{
     Connection, Factory, Metrics, Peer, Schemes, Server, each, factory, metrics::Exposition,
@@ -114,7 +120,7 @@ struct Picky(std::sync::atomic::AtomicUsize);
 impl Factory for Picky {
     type Protocol = Echo;
     fn build(&self, _: &Peer) -> Option<Echo> {
-        let number = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self.0.fetch_add(1, Relaxed);
         number.is_multiple_of(2).then_some(Echo)
     }
 }
@@ -253,6 +259,28 @@ fn the_process_shows_itself() {
         .as_secs_f64();
     // The clock may have been set since.
     assert!(now - began < 1e7, "{began}");
+}
+
+#[test]
+fn what_is_known_elsewhere_is_asked_for_at_each_look() {
+    let metrics = Metrics::new();
+    let count = Arc::new(AtomicU64::new(1));
+    let of = |count: &Arc<AtomicU64>, times| {
+        let count = count.clone();
+        move || count.load(Relaxed) * times
+    };
+    let labels = [("queue", "in")];
+    metrics.counter_asked("seen_total", "Seen.", &labels, of(&count, 1));
+    metrics.gauge_asked("depth", "Depth.", &[], || -3);
+    assert_eq!(value(&metrics, "seen_total{queue=\"in\"}"), 1.0);
+    assert_eq!(value(&metrics, "depth"), -3.0);
+    count.store(5, Relaxed);
+    assert_eq!(value(&metrics, "seen_total{queue=\"in\"}"), 5.0);
+    // Whoever comes next is asked in its place.
+    metrics.counter_asked("seen_total", "Seen.", &labels, of(&count, 2));
+    assert_eq!(value(&metrics, "seen_total{queue=\"in\"}"), 10.0);
+    let page = metrics.render(Exposition::Prometheus);
+    assert_eq!(page.matches("\nseen_total{").count(), 1);
 }
 
 #[test]
