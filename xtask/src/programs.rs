@@ -45,7 +45,9 @@ const PROGRAMS: &[Program] = &[
     Program::new("gsasl", "gsasl", "gsasl"),
     Program::new("haproxy", "haproxy", "haproxy"),
     Program::new("htpasswd", "htpasswd", "apache2-utils"),
+    Program::new("ii", "ii", "ii"),
     Program::new("inspircd", "inspircd", "inspircd"),
+    Program::new("irssi", "irssi", "irssi"),
     Program::new("kdig", "kdig", "knot-dnsutils"),
     Program::new("knotd", "knotd", "knot"),
     Program::new("kzonecheck", "kzonecheck", "knot-dnssecutils"),
@@ -62,6 +64,7 @@ const PROGRAMS: &[Program] = &[
     Program::new("postgres", "postgres", "postgresql"),
     Program::python("python_irc", "irc", "20.5.0"),
     Program::python("python_websockets", "websockets", "17.4"),
+    Program::new("sic", "sic", "sic"),
     Program::new("socat", "socat", "socat"),
     Program::new("sslscan", "sslscan", "sslscan"),
     Program::new(
@@ -71,6 +74,7 @@ const PROGRAMS: &[Program] = &[
     ),
     Program::new("tinyproxy", "tinyproxy", "tinyproxy-bin"),
     Program::new("unbound", "unbound", "unbound"),
+    Program::new("weechat", "weechat-headless", "weechat-headless"),
 ];
 
 /// The program of a module's name.

@@ -88,6 +88,25 @@ impl Failure {
         Self::Run(error.into())
     }
 
+    /// Several as one.
+    pub(crate) fn of(several: Vec<Self>) -> Self {
+        let lines = several.into_iter().flat_map(|failure| match failure {
+            Self::Files(lines) => lines,
+            failure => vec![failure.text()],
+        });
+        Self::Files(lines.collect())
+    }
+
+    /// What it says, in one line.
+    pub(crate) fn text(&self) -> String {
+        let text = match self {
+            Self::Usage(usage) => usage.to_string(),
+            Self::Files(lines) => lines.join("; "),
+            Self::Run(why) => why.to_string(),
+        };
+        printable(&text)
+    }
+
     /// Says it, in one line for each fault on standard error, and returns the exit status.
     pub(crate) fn say(&self) -> ExitCode {
         // The log may not be set up yet, or be for a machine; what is wrong with what somebody

@@ -6,6 +6,7 @@
 use std::{
     future::{Future, pending},
     io::{self, Write as _},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -48,6 +49,24 @@ pub(crate) struct Servers {
     /// Of the service whose connections need the most.
     files_each: usize,
     served: Arc<AtomicU64>,
+    /// What SIGHUP reads again besides certificates.
+    reloads: Vec<Reload>,
+    beside: Vec<Beside>,
+}
+
+/// Something that is read again at SIGHUP: what it is called, and how. It says what is wrong; what
+/// was read before is kept then.
+pub(crate) struct Reload {
+    pub(crate) what: &'static str,
+    pub(crate) read: Arc<dyn Fn() -> Result<(), Failure> + Send + Sync>,
+}
+
+/// Work beside the listeners, such as keeping what changes on the disk.
+pub(crate) struct Beside {
+    /// Runs while the process serves and drains.
+    pub(crate) work: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// What is left to do once all connections have ended.
+    pub(crate) last: Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>,
 }
 
 /// Open files besides those of connections: the listeners, the log, the runtime's own.
@@ -88,7 +107,24 @@ impl Servers {
             open_files: open_files.ok(),
             files_each: 0,
             served: Arc::default(),
+            reloads: Vec::new(),
+            beside: Vec::new(),
         })
+    }
+
+    /// Reads something again at SIGHUP.
+    pub(crate) fn reload(&mut self, reload: Reload) {
+        self.reloads.push(reload);
+    }
+
+    /// Does something beside serving.
+    pub(crate) fn beside(&mut self, beside: Beside) {
+        self.beside.push(beside);
+    }
+
+    /// What is measured in this process.
+    pub(crate) fn numbers(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The options of a server, as far as the common ones say.
@@ -239,14 +275,20 @@ impl Servers {
             mut streams,
             datagrams,
             served,
+            reloads,
+            beside,
             ..
         } = self;
+        let (work, last): (Vec<_>, Vec<_>) =
+            beside.into_iter().map(|it| (it.work, it.last)).unzip();
+        let work: Vec<_> = work.into_iter().map(tokio::spawn).collect();
         let certificates = certificates(&streams);
+        let again = Arc::new(reloads);
         let reloads = async {
             loop {
                 signals.reload().await;
                 tell(&manager, Notify::reloading).await;
-                read_again(certificates.clone()).await;
+                read_again(certificates.clone(), again.clone()).await;
                 tell(&manager, Notify::ready).await;
             }
         };
@@ -265,7 +307,11 @@ impl Servers {
         let streams = join_all(streams.into_iter().map(|s| s.drain(announce, grace)));
         let datagrams = join_all(datagrams.into_iter().map(|d| d.drain(common.drain())));
         let both = signals.unless_second(join(streams, datagrams)).await;
+        work.iter().for_each(tokio::task::JoinHandle::abort);
         let (leftovers, _) = both.map_err(Failure::run)?;
+        for last in last {
+            last.await?;
+        }
         let cut: usize = leftovers.iter().map(|leftover| leftover.cut).sum();
         let served = served.load(Relaxed);
         match cut {
@@ -305,10 +351,17 @@ fn certificates(streams: &[Server]) -> Vec<(String, TlsServer)> {
     streams.iter().filter_map(of).collect()
 }
 
-/// Reads the files of all certificates again, as SIGHUP asks for, and says what came of it. What
-/// cannot be used is not; what was read before is kept in its place.
-async fn read_again(certificates: Vec<(String, TlsServer)>) {
+/// Reads the files of all certificates again and whatever else is to be, as SIGHUP asks for, and says
+/// what came of it. What cannot be used is not; what was read before is kept in its place.
+async fn read_again(certificates: Vec<(String, TlsServer)>, reloads: Arc<Vec<Reload>>) {
     let reading = tokio::task::spawn_blocking(move || {
+        for Reload { what, read } in reloads.iter() {
+            match read() {
+                Ok(()) => tracing::info!("SIGHUP: reloaded {what}"),
+                Err(why) => tracing::error!("SIGHUP: {}; {what} of before are kept", why.text()),
+            }
+        }
+        let nothing_else = reloads.is_empty();
         let (mut read, mut failed) = (Vec::new(), Vec::new());
         for (endpoint, tls) in certificates {
             match tls.reload() {
@@ -319,17 +372,19 @@ async fn read_again(certificates: Vec<(String, TlsServer)>) {
         // Several listeners may have the same files.
         failed.sort();
         failed.dedup();
-        (read, failed)
+        (read, failed, nothing_else)
     });
     // It fails only when the runtime ends.
-    let Ok((read, failed)) = reading.await else {
+    let Ok((read, failed, nothing_else)) = reading.await else {
         return;
     };
     for error in &failed {
         tracing::error!("SIGHUP: {error}; the certificate of before is kept");
     }
     match read.is_empty() {
-        true if failed.is_empty() => tracing::info!("SIGHUP: there is nothing to reload"),
+        true if failed.is_empty() && nothing_else => {
+            tracing::info!("SIGHUP: there is nothing to reload");
+        }
         true => {}
         false => tracing::info!("SIGHUP: reloaded the certificates of {}", read.join(", ")),
     }

@@ -11,6 +11,7 @@
 mod completions;
 mod failure;
 mod forward;
+mod irc;
 mod lab;
 mod listen;
 mod man;
@@ -40,7 +41,6 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 enum Command {
     Lab(lab::Lab),
     /// Run a site: any set of services with one configuration
@@ -52,6 +52,11 @@ enum Command {
     /// TLS may be on or off on either side. `--listen stdio:` forwards standard input and output,
     /// and ends with the connection. In a drain, transfers go on until its time is over.
     Forward(Alone<forward::Forward>),
+    /// Serve a network of IRC channels
+    ///
+    /// SIGHUP reads certificates, users, the message of the day, operators and bans again. In a drain,
+    /// everybody is told that the server ends.
+    Irc(Alone<irc::IrcServer>),
     /// Send every byte back (RFC 862)
     Echo(Alone<SmallServer<small::Echo>>),
     /// Throw every byte away (RFC 863)
@@ -80,6 +85,7 @@ impl Command {
             Self::Serve(serve) => serve.run(),
             Self::Web(web) => web.run(),
             Self::Forward(forward) => forward.run(),
+            Self::Irc(irc) => irc.run(),
             Self::Echo(echo) => echo.run(),
             Self::Discard(discard) => discard.run(),
             Self::Chargen(chargen) => chargen.run(),

@@ -1,11 +1,13 @@
 //! The options that every server takes, and what follows from them.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
 use ropewalk_core::{Limits, ServerEndpoint, log, service::Account, tls::TlsServer};
 
-use crate::failure::Failure;
+use ropewalk_cred::{UsersError, UsersFile, UsersOptions};
+
+use crate::{failure::Failure, plan::Plan};
 
 /// What every server takes.
 #[derive(Args, Clone, Default)]
@@ -163,6 +165,39 @@ impl Tls {
         })?;
         Ok(Some(server))
     }
+}
+
+/// Who may log in, for servers that ask.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Users {
+    /// Who may log in: lines of name:hash, as `ropewalk user`, htpasswd and Dovecot write them; read
+    /// again at SIGHUP
+    #[arg(long, value_name = "FILE")]
+    users: Option<PathBuf>,
+}
+
+impl Users {
+    /// Reads the file, if one is named, and again at SIGHUP. What is wrong with it is noted.
+    pub(crate) fn open(&self, plan: &mut Plan) -> Option<Arc<UsersFile>> {
+        let path = self.users.as_ref()?;
+        match UsersFile::open(path, UsersOptions::default()) {
+            Ok(users) => {
+                let users = Arc::new(users);
+                let again = users.clone();
+                plan.reload("users", move || again.reload().map_err(wrong_users));
+                Some(users)
+            }
+            Err(error) => {
+                plan.fault(wrong_users(error));
+                None
+            }
+        }
+    }
+}
+
+/// It names the file and the line itself, in a line for each.
+fn wrong_users(error: UsersError) -> Failure {
+    Failure::Files(error.to_string().lines().map(str::to_owned).collect())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -4,16 +4,16 @@
 //! and one of many in a site are the same. Nothing here opens a socket, and nothing knows a
 //! protocol.
 
-use std::{future::Future, mem, pin::Pin};
+use std::{future::Future, mem, pin::Pin, sync::Arc};
 
 use clap::Args;
 use ropewalk_core::{
-    DatagramProtocol, Handler, Schemes, ServerEndpoint, ServerOptions, tls::TlsServer,
+    DatagramProtocol, Handler, Metrics, Schemes, ServerEndpoint, ServerOptions, tls::TlsServer,
 };
 
 use crate::{
     failure::Failure,
-    listen::{self, Servers},
+    listen::{self, Beside, Reload, Servers},
     metrics::METRICS,
     options::{Common, Tls},
 };
@@ -71,6 +71,9 @@ pub(crate) struct Plan {
     /// Opened last, when there is something to measure.
     metrics: Vec<Planned>,
     at_end: Vec<AtEnd>,
+    /// What is to be done with the servers before they are announced.
+    with_servers: Vec<WithServers>,
+    only_checked: bool,
 }
 
 /// What is wrong, and with which service.
@@ -95,6 +98,8 @@ type Open = Box<
 
 type AtEnd = Box<dyn FnOnce() -> Result<(), Failure>>;
 
+type WithServers = Box<dyn FnOnce(&mut Servers)>;
+
 impl Plan {
     /// Nothing yet, with these options for all that comes.
     pub(crate) fn new(common: Common) -> Self {
@@ -109,6 +114,8 @@ impl Plan {
             no_certificate: false,
             metrics: Vec::new(),
             at_end: Vec::new(),
+            with_servers: Vec::new(),
+            only_checked: false,
         };
         for endpoint in metrics {
             plan.metrics(endpoint);
@@ -259,6 +266,50 @@ impl Plan {
         self.at_end.push(Box::new(say));
     }
 
+    /// Reads something again at SIGHUP.
+    pub(crate) fn reload(
+        &mut self,
+        what: &'static str,
+        read: impl Fn() -> Result<(), Failure> + Send + Sync + 'static,
+    ) {
+        let read = Arc::new(read);
+        self.with_servers(move |servers| servers.reload(Reload { what, read }));
+    }
+
+    /// Does something beside serving, and something last.
+    pub(crate) fn beside(
+        &mut self,
+        work: impl Future<Output = ()> + Send + 'static,
+        last: impl Future<Output = Result<(), Failure>> + Send + 'static,
+    ) {
+        let (work, last) = (Box::pin(work), Box::pin(last));
+        self.with_servers(move |servers| servers.beside(Beside { work, last }));
+    }
+
+    /// Measures something of a protocol's own.
+    pub(crate) fn measure(&mut self, measure: impl FnOnce(&Metrics) + 'static) {
+        self.with_servers(move |servers| measure(servers.numbers()));
+    }
+
+    fn with_servers(&mut self, what: impl FnOnce(&mut Servers) + 'static) {
+        self.with_servers.push(Box::new(what));
+    }
+
+    /// Serves nothing: files that a server would write or lock are to be left alone.
+    pub(crate) fn only_check(&mut self) {
+        self.only_checked = true;
+    }
+
+    /// Whether nothing is to be served, but only looked at.
+    pub(crate) fn is_only_checked(&self) -> bool {
+        self.only_checked
+    }
+
+    /// Whether the process becomes another account once it listens.
+    pub(crate) fn becomes_another(&self) -> bool {
+        self.common.user.is_some()
+    }
+
     /// Looks at everything together, once all is added, and returns all that is wrong.
     pub(crate) fn check(&mut self) -> Vec<Fault> {
         let mut faults = mem::take(&mut self.faults);
@@ -295,6 +346,9 @@ impl Plan {
         let mut servers = Servers::new(self.common)?;
         for planned in self.listeners {
             (planned.open)(&mut servers).await?;
+        }
+        for what in self.with_servers {
+            what(&mut servers);
         }
         servers.serve().await?;
         self.at_end.into_iter().try_for_each(|say| say())

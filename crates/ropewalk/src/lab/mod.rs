@@ -4,6 +4,7 @@
 //! No private key is written anywhere.
 
 mod folder;
+mod irc;
 mod site;
 mod table;
 
@@ -35,8 +36,8 @@ use crate::{
 /// localhost, lab.test, *.lab.test, 127.0.0.1 and ::1.
 #[derive(Args)]
 pub(crate) struct Lab {
-    /// A number to add to each of the ports: 7007 (echo), 7008 (echo, TLS), 7009 (forward), 8080
-    /// (web), 8443 (web, TLS)
+    /// A number to add to each of the ports: 6667 (irc), 6697 (irc, TLS), 7007 (echo), 7008 (echo,
+    /// TLS), 7009 (forward), 8080 (web), 8443 (web, TLS)
     #[arg(long, value_name = "N", default_value_t = 0)]
     base_port: u16,
 
@@ -62,6 +63,7 @@ pub(crate) struct Lab {
 enum LabService {
     Echo,
     Forward,
+    Irc,
     Web,
 }
 
@@ -71,11 +73,14 @@ impl LabService {
         match self {
             Self::Echo => &[ECHO_PORT, ECHO_TLS_PORT],
             Self::Forward => &[FORWARD_PORT],
+            Self::Irc => &[IRC_PORT, IRC_TLS_PORT],
             Self::Web => &[WEB_PORT, WEB_TLS_PORT],
         }
     }
 }
 
+const IRC_PORT: u16 = 6667;
+const IRC_TLS_PORT: u16 = 6697;
 const ECHO_PORT: u16 = 7007;
 const ECHO_TLS_PORT: u16 = 7008;
 const FORWARD_PORT: u16 = 7009;
@@ -108,6 +113,9 @@ impl Lab {
             }
             if self.has(LabService::Web) {
                 opening.web().await?;
+            }
+            if self.has(LabService::Irc) {
+                opening.irc().await?;
             }
             for endpoint in &self.common.metrics {
                 opening.servers.metrics(endpoint).await?;
@@ -285,6 +293,10 @@ impl Opening<'_> {
         Ok(())
     }
 }
+
+/// The account with which one may try what asks for one.
+const USER: &str = "alice";
+const PASSWORD: &str = "secret";
 
 /// What could be wrong with an endpoint that the lab itself wrote: its folder's name.
 const LAB: &str = "--dir";

@@ -6,6 +6,7 @@ use clap::{ArgMatches, Command, Error};
 
 use crate::{
     forward::Forward,
+    irc::IrcServer,
     plan::{Plan, ServerArgs},
     small::{Chargen, Daytime, Discard, Echo, SmallServer, Time},
     web::WebServer,
@@ -18,6 +19,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::of::<SmallServer<Discard>>("discard"),
     Kind::of::<SmallServer<Echo>>("echo"),
     Kind::of::<Forward>("forward"),
+    Kind::of::<IrcServer>("irc"),
     Kind::of::<SmallServer<Time>>("time"),
     Kind::of::<WebServer>("web"),
 ];

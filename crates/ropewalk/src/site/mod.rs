@@ -96,6 +96,9 @@ impl Serve {
         listen::run(&common.clone(), async {
             let json = common.json;
             let mut plan = Plan::new(common);
+            if self.check {
+                plan.only_check();
+            }
             site.plan(&mut plan).await?;
             if !site.faults.is_empty() {
                 return Err(file.failure(site.faults));

@@ -35,7 +35,7 @@ fn a_bad_use_is_one_line_with_option_value_and_what_is_expected() {
     );
     bad(
         &["lab", "--only", "echo,dns"],
-        &["'dns'", "--only", "echo, forward, web"],
+        &["'dns'", "--only", "echo, forward, irc, web"],
     );
     bad(
         &["lab", "--base-port", "57093"],

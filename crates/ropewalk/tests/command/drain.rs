@@ -38,7 +38,7 @@ fn a_signal_ends_open_connections_and_the_status_is_0() {
 
 #[test]
 fn the_lab_ends_well_with_connections_open() {
-    let lab = Running::start(&["lab", "--any-port"], 7);
+    let lab = Running::start(&["lab", "--any-port"], 9);
     let mut echo = connect(lab.address("echo", "tcp"));
     exchange(&mut echo, "hello");
     // Kept alive, as browsers do.

@@ -13,6 +13,7 @@ mod common;
 mod drain;
 mod forward;
 mod interop;
+mod irc;
 mod lab;
 mod operating;
 mod site;

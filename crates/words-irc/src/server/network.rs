@@ -160,6 +160,11 @@ impl Network {
         }
     }
 
+    /// What the network is called.
+    pub fn name(&self) -> String {
+        self.lock().settings.options.network.clone()
+    }
+
     pub(crate) fn rehash(&self) -> Option<Rehash> {
         let slot = self.0.rehash.lock().unwrap_or_else(PoisonError::into_inner);
         slot.clone()
