@@ -134,14 +134,24 @@ impl Channel {
     }
 }
 
-/// Whether a list has somebody, by what is shown of them or by their address.
+/// What a mask begins with that is of accounts (`EXTBAN`): `~a:ada`, `~a:*`. No nick does.
+pub(crate) const OF_ACCOUNT: &str = "~a:";
+
+/// Whether a list has somebody, by what is shown of them, by their address or their account.
 fn matches(list: &[Entry], client: &Client) -> bool {
     if list.is_empty() {
         return false;
     }
     let hidden = (client.host != client.address)
         .then(|| format!("{}!{}@{}", client.nick, client.user, client.address));
+    let account = client
+        .account
+        .as_ref()
+        .map(|it| format!("{OF_ACCOUNT}{it}"));
     list.iter().any(|entry| {
+        if entry.mask.as_str().starts_with(OF_ACCOUNT) {
+            return account.as_ref().is_some_and(|it| entry.mask.matches(it));
+        }
         entry.mask.matches(&client.source) || hidden.as_ref().is_some_and(|h| entry.mask.matches(h))
     })
 }

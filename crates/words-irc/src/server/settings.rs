@@ -75,6 +75,8 @@ fn tokens(options: &NetworkOptions) -> Vec<String> {
         "CHANTYPES=#".to_owned(),
         "ELIST=CMNTU".to_owned(),
         "EXCEPTS=e".to_owned(),
+        "ACCOUNTEXTBAN=a".to_owned(),
+        "EXTBAN=~,a".to_owned(),
         "INVEX=I".to_owned(),
         format!("KEYLEN={}", limits.key),
         format!("KICKLEN={}", limits.kick),

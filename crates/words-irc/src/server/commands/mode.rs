@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        channel::{Entry, Flags, Ranks, kind},
+        channel::{Entry, Flags, OF_ACCOUNT, Ranks, kind},
         client::UserModes,
         hooks,
         link::charge,
@@ -264,7 +264,10 @@ impl Changes {
 
     fn list(&mut self, turn: &mut Turn<'_>, set: bool, letter: char, mask: &str) {
         let settings = turn.net.settings.clone();
-        let text = Mask::complete(mask);
+        let text = match mask.strip_prefix(OF_ACCOUNT) {
+            Some(account) if !account.is_empty() => mask.to_owned(),
+            _ => Mask::complete(mask),
+        };
         let Ok(mask) = Mask::parse(&text, settings.mapping()) else {
             let params = [&*self.name, &letter.to_string(), "*"];
             return turn.reply(
