@@ -171,8 +171,8 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
     year * 365 + year / 4 - year / 100 + year / 400 + of_year - DAYS_BEFORE_1970
 }
 
-/// The reverse of [`days`].
-fn date(days: u64) -> (u64, u64, u64) {
+/// Year, month and day of so many days after the first of January 1970.
+pub(crate) fn date(days: u64) -> (u64, u64, u64) {
     let days = days + DAYS_BEFORE_1970;
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;

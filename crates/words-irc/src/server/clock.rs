@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::proto::timestamp::date;
+
 /// The time by both clocks, as whoever began the turn read them.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
@@ -84,24 +86,6 @@ impl Default for Stamp {
     fn default() -> Self {
         Self::of(Duration::ZERO)
     }
-}
-
-/// The day that is so many after the first of January 1970, in the calendar of today; years are
-/// counted from March, so that the leap day is the last.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let of_era = days % 146_097;
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    (era * 400 + year + next, month, day)
 }
 
 #[cfg(test)]

@@ -51,7 +51,6 @@ pub(crate) fn founded(state: &mut State, channel: u32) {
 
 /// Somebody has come into a channel, and everybody there knows.
 pub(crate) fn joined(turn: &mut Turn<'_>, channel: u32) {
-    turn.net.first_in(channel);
     turn.net.grant_role(turn.id, channel);
     turn.play_back(channel);
 }

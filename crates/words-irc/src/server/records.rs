@@ -178,6 +178,24 @@ impl State {
         }
     }
 
+    /// Takes a nick from a client that has not registered yet, and asks for another.
+    pub(crate) fn release_nick(&mut self, id: ClientId) {
+        let Some(client) = self.client(id) else {
+            return;
+        };
+        let folded = self.settings.fold(&client.nick);
+        if self.nicks.get(&folded) == Some(&id) {
+            self.nicks.remove(&folded);
+        }
+        if let Some(client) = self.client_mut(id) {
+            client.nick = "*".into();
+            client.renew_source();
+        }
+        if let Some(registering) = self.registering(id) {
+            registering.nick = false;
+        }
+    }
+
     /// A client is gone.
     pub(crate) fn forget_client(&mut self, id: ClientId) {
         self.records.monitor.clear(id);
@@ -418,18 +436,6 @@ impl State {
             .find(|it| it.2 == rank)
             .map_or('v', |it| it.0);
         self.tell_modes(channel, &[mode_change(on, letter, Some(&nick))]);
-    }
-
-    /// The first member of a registered channel is not its founder for that.
-    pub(crate) fn first_in(&mut self, channel: u32) {
-        let Some(first) = self.channels.get(channel).and_then(|it| it.members.first()) else {
-            return;
-        };
-        let id = first.client;
-        if self.channels.get(channel).is_some_and(|it| it.kept) && self.role(id, channel).is_none()
-        {
-            self.set_rank(id, channel, Ranks::OPERATOR, false);
-        }
     }
 
     /// Opens a channel whose keepers are locked out.

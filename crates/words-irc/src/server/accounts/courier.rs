@@ -26,7 +26,7 @@ pub trait Courier: Send + Sync + 'static {
 }
 
 /// What is to be brought.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Letter {
     /// The account that is to be verified.
@@ -44,6 +44,16 @@ impl Letter {
             email,
             code: code.to_owned(),
         }
+    }
+}
+
+/// Without the code.
+impl std::fmt::Debug for Letter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Letter")
+            .field("account", &self.account)
+            .field("email", &self.email)
+            .finish_non_exhaustive()
     }
 }
 

@@ -55,12 +55,19 @@ fn options(accounts: &Accounts) -> ServerOptions {
 
 /// What is known of a client's connection.
 fn channel(client: &Client) -> Channel {
-    let mut channel = if client.secure {
+    let channel = if client.secure {
         Channel::encrypted()
     } else {
         Channel::clear()
     };
     #[cfg(feature = "tls")]
+    let channel = bound(channel, client);
+    channel
+}
+
+/// The same with what TLS knows.
+#[cfg(feature = "tls")]
+fn bound(mut channel: Channel, client: &Client) -> Channel {
     if let Some(tls) = &client.tls {
         if let Some(exported) = &tls.exporter {
             channel = channel.with_binding(ropewalk_cred::sasl::Binding::tls_exporter(exported));

@@ -194,10 +194,9 @@ pub(crate) fn try_register(turn: &mut Turn<'_>) {
     }
     let nick = turn.nick();
     if turn.net.is_withheld(turn.id, &nick) {
-        if let Some(registering) = turn.net.registering(turn.id) {
-            registering.nick = false;
-        }
-        return withheld(turn, &nick);
+        withheld(turn, &nick);
+        // Its owner may want it meanwhile.
+        return turn.net.release_nick(turn.id);
     }
     let me = turn.me();
     let banned = settings
