@@ -171,3 +171,50 @@ fn dns_forwarder() {
         assert_eq!(asked.count(), 1, "the second answer is the cache's");
     });
 }
+
+#[test]
+fn zone_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("zone");
+    let write = |address: &str| {
+        let text = format!("@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS ns\nns 60 A {address}\n");
+        std::fs::write(&file, text).unwrap();
+    };
+    write("192.0.2.1");
+    let mut command = command("zone_server");
+    let child = command.arg(&file).args(["example.test", "0"]);
+    let mut child = Running(child.stderr(Stdio::piped()).spawn().unwrap());
+    let mut log = BufReader::new(child.0.stderr.take().unwrap());
+    let at = until_listening(&mut log);
+    let at = at.split(' ').next().unwrap();
+    let ask = || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(at).unwrap();
+        let patience = Some(Duration::from_secs(30));
+        socket.set_read_timeout(patience).unwrap();
+        let mut asked = Message::query();
+        let name = Name::from_ascii("ns.example.test.").unwrap();
+        asked.add_query(Query::query(name, RecordType::A));
+        socket.send(&asked.to_vec().unwrap()).unwrap();
+        let mut answer = [0; 512];
+        let length = socket.recv(&mut answer).unwrap();
+        let answer = Message::from_vec(&answer[..length]).unwrap();
+        answer.answers[0].data.to_string()
+    };
+    assert_eq!(ask(), "192.0.2.1");
+    write("192.0.2.2");
+    let signal = |name: &str| {
+        let pid = child.0.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(status.unwrap().success());
+    };
+    signal("HUP");
+    let mut line = String::new();
+    while !line.contains("read the zone again") {
+        line.clear();
+        assert!(log.read_line(&mut line).unwrap() > 0);
+    }
+    assert_eq!(ask(), "192.0.2.2");
+    signal("TERM");
+    assert!(child.0.wait().unwrap().success());
+}
