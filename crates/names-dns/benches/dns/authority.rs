@@ -6,6 +6,8 @@ use std::{
     path::PathBuf,
     process::{Command, Stdio},
     sync::{Arc, OnceLock},
+    thread,
+    time::Duration,
 };
 
 use ropewalk_bench_kit::{
@@ -194,6 +196,8 @@ fn knot() -> Running {
 fn ours(over: &str) -> Running {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([SERVE, over])
+        // Its end is how the server learns of ours.
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -203,14 +207,20 @@ fn ours(over: &str) -> Running {
     Running::process(child, line.trim().parse().unwrap())
 }
 
-/// Serves the zone until it is killed.
+/// Serves the zone until it is killed, or who started it has ended.
 pub(crate) fn serve(over: &str) -> io::Result<()> {
+    thread::spawn(|| {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        std::process::exit(0);
+    });
     let origin: Name = zone::ORIGIN.parse().map_err(io::Error::other)?;
     let zone = Zone::from_text(origin, &zone::text()).map_err(io::Error::other)?;
     let zones = Zones::new();
     zones.insert(Arc::new(zone));
     let mut options = AuthorityOptions::default();
     options.rate_limit = None;
+    // Connections wait while the other servers start.
+    options.idle = Duration::from_secs(120);
     let authority = Authority::new(zones, options);
     runtime().block_on(async {
         let endpoint: ServerEndpoint = format!("{over}:0").parse().unwrap();

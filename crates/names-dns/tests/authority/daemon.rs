@@ -137,7 +137,7 @@ pub(crate) fn knot(zones: &[(&str, PathBuf)]) -> Daemon {
         let folder = folder.display();
         let mut text = format!(
             "server:\n  rundir: {folder}\n  listen: 127.0.0.1@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  \
-             background-workers: 1\n  udp-max-payload: 1232\ndatabase:\n  storage: {folder}\n\
+             background-workers: 1\n  tcp-idle-timeout: 120\n  udp-max-payload: 1232\ndatabase:\n  storage: {folder}\n\
              log:\n - target: stderr\n   any: warning\nzone:\n"
         );
         for (name, file) in zones {
