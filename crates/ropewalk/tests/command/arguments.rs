@@ -17,7 +17,7 @@ fn bad(arguments: &[&str], parts: &[&str]) {
 
 #[test]
 fn a_bad_use_is_one_line_with_option_value_and_what_is_expected() {
-    bad(&[], &["subcommand", "lab, serve, web, forward, echo"]);
+    bad(&[], &["subcommand", "lab, serve, web, forward, irc, echo"]);
     bad(&["ecko"], &["'ecko'", "'echo'"]);
     bad(&["echo"], &["--listen <ENDPOINT>"]);
     bad(&["echo", "--lisen", "tcp:0"], &["'--lisen'", "'--listen'"]);
