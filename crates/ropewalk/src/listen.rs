@@ -16,8 +16,9 @@ use std::{
 
 use futures_util::future::{join, join_all, select_all};
 use ropewalk_core::{
-    Address, Allowance, Connection, DatagramOptions, DatagramProtocol, DatagramServer, Handler,
-    Metrics, Result as Served, Server, ServerEndpoint, ServerOptions, Signals, raise_open_files,
+    Address, Allowance, BoxFuture, Closed, Connection, DatagramOptions, DatagramProtocol,
+    DatagramServer, Handler, Metrics, Result as Served, Server, ServerEndpoint, ServerOptions,
+    Signals, raise_open_files,
     service::{Notify, drop_privileges},
     tls::TlsServer,
 };
@@ -42,7 +43,7 @@ pub(crate) struct Servers {
     metrics: Metrics,
     ready: Arc<AtomicBool>,
     streams: Vec<Server>,
-    datagrams: Vec<DatagramServer<()>>,
+    datagrams: Vec<Box<dyn AnyDatagrams>>,
     /// Service and endpoint of each, for the listening lines.
     lines: Vec<(&'static str, String)>,
     open_files: Option<u64>,
@@ -52,6 +53,27 @@ pub(crate) struct Servers {
     /// What SIGHUP reads again besides certificates.
     reloads: Vec<Reload>,
     beside: Vec<Beside>,
+}
+
+/// A server of datagrams, whatever messages its protocol has.
+trait AnyDatagrams: Send + Sync {
+    fn local_endpoint(&self) -> String;
+    fn closed(&self) -> BoxFuture<'_, Closed>;
+    fn drain(self: Box<Self>, grace: Duration) -> BoxFuture<'static, bool>;
+}
+
+impl<M: Send + 'static> AnyDatagrams for DatagramServer<M> {
+    fn local_endpoint(&self) -> String {
+        self.local_endpoint()
+    }
+
+    fn closed(&self) -> BoxFuture<'_, Closed> {
+        Box::pin(self.closed())
+    }
+
+    fn drain(self: Box<Self>, grace: Duration) -> BoxFuture<'static, bool> {
+        Box::pin((*self).drain(grace))
+    }
 }
 
 /// Something that is read again at SIGHUP: what it is called, and how. It says what is wrong; what
@@ -110,6 +132,11 @@ impl Servers {
             reloads: Vec::new(),
             beside: Vec::new(),
         })
+    }
+
+    /// Measures where these say.
+    pub(crate) fn measure_in(&mut self, metrics: Metrics) {
+        self.metrics = metrics;
     }
 
     /// Reads something again at SIGHUP.
@@ -192,9 +219,9 @@ impl Servers {
         service: Service,
         option: &'static str,
         endpoint: &ServerEndpoint,
-        protocol: impl DatagramProtocol<Message = ()>,
+        protocol: impl DatagramProtocol,
+        mut options: DatagramOptions,
     ) -> Result<Address, Failure> {
-        let mut options = DatagramOptions::default();
         options.service = service.name.into();
         options.metrics = Some(self.metrics.clone());
         let server = endpoint
@@ -203,7 +230,7 @@ impl Servers {
             .map_err(|error| Failure::listen(option, endpoint, error))?;
         self.lines.push((service.name, server.local_endpoint()));
         let address = server.local_address();
-        self.datagrams.push(server);
+        self.datagrams.push(Box::new(server));
         Ok(address)
     }
 
@@ -394,7 +421,7 @@ async fn read_again(certificates: Vec<(String, TlsServer)>, reloads: Arc<Vec<Rel
 const ANNOUNCE: Duration = Duration::from_secs(1);
 
 /// Waits until no listener has anything to come, or one fails.
-async fn ended(streams: &mut [Server], datagrams: &[DatagramServer<()>]) -> Result<(), Failure> {
+async fn ended(streams: &mut [Server], datagrams: &[Box<dyn AnyDatagrams>]) -> Result<(), Failure> {
     let exhausted = async {
         if !datagrams.is_empty() {
             return pending().await;
@@ -405,7 +432,7 @@ async fn ended(streams: &mut [Server], datagrams: &[DatagramServer<()>]) -> Resu
         if datagrams.is_empty() {
             return pending().await;
         }
-        let (why, which, _) = select_all(datagrams.iter().map(|d| Box::pin(d.closed()))).await;
+        let (why, which, _) = select_all(datagrams.iter().map(|d| d.closed())).await;
         format!("{}: {why}", datagrams[which].local_endpoint())
     };
     tokio::select! {

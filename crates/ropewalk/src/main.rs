@@ -9,6 +9,7 @@
 //! everything else goes to standard error.
 
 mod completions;
+mod dns;
 mod failure;
 mod forward;
 mod irc;
@@ -47,6 +48,12 @@ enum Command {
     Serve(site::Serve),
     /// Serve a folder over HTTP
     Web(Alone<web::WebServer>),
+    /// Serve DNS: zones of files or of other servers, or what other servers say
+    ///
+    /// Zones are answered over UDP, TCP and TLS, and sent to other servers that may have them. SIGHUP
+    /// reads zone files again: one that is broken is told of, with line and column, and the zone of
+    /// before is kept.
+    Dns(Alone<dns::DnsServer>),
     /// Forward connections from any endpoint to any endpoint
     ///
     /// TLS may be on or off on either side. `--listen stdio:` forwards standard input and output,
@@ -84,6 +91,7 @@ impl Command {
             Self::Lab(lab) => lab.run(),
             Self::Serve(serve) => serve.run(),
             Self::Web(web) => web.run(),
+            Self::Dns(dns) => dns.run(),
             Self::Forward(forward) => forward.run(),
             Self::Irc(irc) => irc.run(),
             Self::Echo(echo) => echo.run(),

@@ -8,7 +8,8 @@ use std::{future::Future, mem, pin::Pin, sync::Arc};
 
 use clap::Args;
 use ropewalk_core::{
-    DatagramProtocol, Handler, Metrics, Schemes, ServerEndpoint, ServerOptions, tls::TlsServer,
+    DatagramOptions, DatagramProtocol, Handler, Metrics, Schemes, ServerEndpoint, ServerOptions,
+    tls::TlsServer,
 };
 
 use crate::{
@@ -52,6 +53,7 @@ impl<A: ServerArgs> Alone<A> {
             // One line is enough for whoever typed one.
             match plan.check().into_iter().next() {
                 Some(fault) => Err(fault.failure),
+                None if plan.is_only_checked() => plan.end(),
                 None => plan.serve().await,
             }
         })
@@ -74,6 +76,8 @@ pub(crate) struct Plan {
     /// What is to be done with the servers before they are announced.
     with_servers: Vec<WithServers>,
     only_checked: bool,
+    /// What is measured in this process.
+    numbers: Metrics,
 }
 
 /// What is wrong, and with which service.
@@ -116,6 +120,7 @@ impl Plan {
             at_end: Vec::new(),
             with_servers: Vec::new(),
             only_checked: false,
+            numbers: Metrics::new(),
         };
         for endpoint in metrics {
             plan.metrics(endpoint);
@@ -230,7 +235,8 @@ impl Plan {
         service: Service,
         option: &'static str,
         endpoint: &ServerEndpoint,
-        protocol: impl DatagramProtocol<Message = ()>,
+        protocol: impl DatagramProtocol,
+        options: DatagramOptions,
     ) {
         if let Err(error) = Schemes::global().check(endpoint) {
             self.fault(Failure::listen(option, endpoint, error));
@@ -238,7 +244,7 @@ impl Plan {
         let at = endpoint.clone();
         let open: Open = Box::new(move |servers| {
             Box::pin(async move {
-                let opened = servers.datagrams(service, option, &at, protocol);
+                let opened = servers.datagrams(service, option, &at, protocol, options);
                 opened.await.map(drop)
             })
         });
@@ -284,6 +290,11 @@ impl Plan {
     ) {
         let (work, last) = (Box::pin(work), Box::pin(last));
         self.with_servers(move |servers| servers.beside(Beside { work, last }));
+    }
+
+    /// What is measured in this process, for a protocol that counts by itself.
+    pub(crate) fn numbers(&self) -> Metrics {
+        self.numbers.clone()
     }
 
     /// Measures something of a protocol's own.
@@ -344,6 +355,7 @@ impl Plan {
     /// Opens everything, says so, and serves to the end.
     pub(crate) async fn serve(self) -> Result<(), Failure> {
         let mut servers = Servers::new(self.common)?;
+        servers.measure_in(self.numbers);
         for planned in self.listeners {
             (planned.open)(&mut servers).await?;
         }
@@ -351,6 +363,15 @@ impl Plan {
             what(&mut servers);
         }
         servers.serve().await?;
-        self.at_end.into_iter().try_for_each(|say| say())
+        end(self.at_end)
     }
+
+    /// Says what there is to say, where nothing was to be served.
+    fn end(self) -> Result<(), Failure> {
+        end(self.at_end)
+    }
+}
+
+fn end(say: Vec<AtEnd>) -> Result<(), Failure> {
+    say.into_iter().try_for_each(|say| say())
 }

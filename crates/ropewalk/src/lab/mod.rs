@@ -3,6 +3,7 @@
 //! Here is what listens and where; a service that is more than a line stands in a file of its own.
 //! No private key is written anywhere.
 
+mod dns;
 mod folder;
 mod irc;
 mod site;
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use folder::Folder;
 use ropewalk_core::{
-    Address, ClientEndpoint, ConnectOptions, Schemes, ServerEndpoint, ServerOptions, each,
+    Address, ClientEndpoint, ConnectOptions, DatagramOptions, Schemes, ServerEndpoint,
+    ServerOptions, each,
     endpoint::quote,
     tls::{TestCa, TlsServer},
 };
@@ -21,6 +23,7 @@ use site::Site;
 use table::Table;
 
 use crate::{
+    dns::DNS,
     failure::Failure,
     forward::{FORWARD, Forwarder},
     listen::{self, Servers},
@@ -36,8 +39,8 @@ use crate::{
 /// localhost, lab.test, *.lab.test, 127.0.0.1 and ::1.
 #[derive(Args)]
 pub(crate) struct Lab {
-    /// A number to add to each of the ports: 6667 (irc), 6697 (irc, TLS), 7007 (echo), 7008 (echo,
-    /// TLS), 7009 (forward), 8080 (web), 8443 (web, TLS)
+    /// A number to add to each of the ports: 5300 (dns, UDP and TCP), 8530 (dns, TLS), 6667 (irc),
+    /// 6697 (irc, TLS), 7007 (echo), 7008 (echo, TLS), 7009 (forward), 8080 (web), 8443 (web, TLS)
     #[arg(long, value_name = "N", default_value_t = 0)]
     base_port: u16,
 
@@ -61,6 +64,7 @@ pub(crate) struct Lab {
 /// A service of the lab, as `--only` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LabService {
+    Dns,
     Echo,
     Forward,
     Irc,
@@ -71,6 +75,7 @@ impl LabService {
     /// Its ports, before `--base-port`.
     fn ports(self) -> &'static [u16] {
         match self {
+            Self::Dns => &[DNS_PORT, DNS_TLS_PORT],
             Self::Echo => &[ECHO_PORT, ECHO_TLS_PORT],
             Self::Forward => &[FORWARD_PORT],
             Self::Irc => &[IRC_PORT, IRC_TLS_PORT],
@@ -79,6 +84,8 @@ impl LabService {
     }
 }
 
+const DNS_PORT: u16 = 5300;
+const DNS_TLS_PORT: u16 = 8530;
 const IRC_PORT: u16 = 6667;
 const IRC_TLS_PORT: u16 = 6697;
 const ECHO_PORT: u16 = 7007;
@@ -104,6 +111,9 @@ impl Lab {
                 servers: Servers::new(self.common.clone())?,
                 table: Table::new(folder.path("ca.pem")),
             };
+            if self.has(LabService::Dns) {
+                opening.dns().await?;
+            }
             let echo = match self.has(LabService::Echo) {
                 true => Some(opening.echo().await?),
                 false => None,
@@ -184,6 +194,63 @@ impl Opening<'_> {
         options
     }
 
+    /// Opens DNS in its three forms, with a zone that names the other services where their ports are
+    /// known.
+    async fn dns(&mut self) -> Result<(), Failure> {
+        let mut services = Vec::new();
+        for (name, service, port) in [
+            ("_domain._udp", LabService::Dns, DNS_PORT),
+            ("_domain._tcp", LabService::Dns, DNS_PORT),
+            ("_domain-s._tcp", LabService::Dns, DNS_TLS_PORT),
+            ("_echo._tcp", LabService::Echo, ECHO_PORT),
+            ("_echo._udp", LabService::Echo, ECHO_PORT),
+            ("_irc._tcp", LabService::Irc, IRC_PORT),
+            ("_ircs-u._tcp", LabService::Irc, IRC_TLS_PORT),
+            ("_http._tcp", LabService::Web, WEB_PORT),
+            ("_https._tcp", LabService::Web, WEB_TLS_PORT),
+        ] {
+            if self.lab.has(service) {
+                services.push((name, self.lab.port(port)));
+            }
+        }
+        let authority = dns::authority(&services)?;
+        let endpoint = self.endpoint("udp", DNS_PORT)?;
+        let options = authority.datagram_options();
+        let address = self
+            .servers
+            .datagrams(DNS, LAB, &endpoint, authority.datagrams(), options)
+            .await?;
+        self.table.row("dns", "udp", &address, |at| {
+            format!("dig @{} -p {} lab.test MX", at.ip(), at.port())
+        });
+        for (scheme, port) in [("tcp", DNS_PORT), ("tls", DNS_TLS_PORT)] {
+            let endpoint = self.endpoint(scheme, port)?;
+            let mut options = match scheme {
+                "tls" => self.tls_options(),
+                _ => self.servers.options(),
+            };
+            options.limits.unread = authority.limits().unread;
+            let address = self
+                .servers
+                .stream(DNS, LAB, &endpoint, authority.handler(), options)
+                .await?;
+            let ca = self.table.ca();
+            self.table.row("dns", scheme, &address, |at| match scheme {
+                "tls" => format!(
+                    "kdig @{} -p {} +tls-ca={ca} +tls-hostname=localhost www.lab.test",
+                    at.ip(),
+                    at.port()
+                ),
+                _ => format!(
+                    "dig +tcp @{} -p {} _http._tcp.lab.test SRV",
+                    at.ip(),
+                    at.port()
+                ),
+            });
+        }
+        Ok(())
+    }
+
     /// Opens echo in its four forms; returns where it is over plain TCP.
     async fn echo(&mut self) -> Result<Address, Failure> {
         let endpoint = self.endpoint("tcp", ECHO_PORT)?;
@@ -197,7 +264,11 @@ impl Opening<'_> {
         });
 
         let endpoint = self.endpoint("udp", ECHO_PORT)?;
-        let address = self.servers.datagrams(ECHO, LAB, &endpoint, Echo).await?;
+        let options = DatagramOptions::default();
+        let address = self
+            .servers
+            .datagrams(ECHO, LAB, &endpoint, Echo, options)
+            .await?;
         self.table.row("echo", "udp", &address, |at| {
             format!("echo hello | nc -u -w 1 {} {}", at.ip(), at.port())
         });

@@ -5,6 +5,7 @@ use std::{future::Future, pin::Pin};
 use clap::{ArgMatches, Command, Error};
 
 use crate::{
+    dns::DnsServer,
     forward::Forward,
     irc::IrcServer,
     plan::{Plan, ServerArgs},
@@ -17,6 +18,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::of::<SmallServer<Chargen>>("chargen"),
     Kind::of::<SmallServer<Daytime>>("daytime"),
     Kind::of::<SmallServer<Discard>>("discard"),
+    Kind::of::<DnsServer>("dns"),
     Kind::of::<SmallServer<Echo>>("echo"),
     Kind::of::<Forward>("forward"),
     Kind::of::<IrcServer>("irc"),

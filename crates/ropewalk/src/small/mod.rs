@@ -13,7 +13,7 @@ mod time;
 use std::marker::PhantomData;
 
 use clap::Args;
-use ropewalk_core::{Address, DatagramProtocol, Protocol, ServerEndpoint, each};
+use ropewalk_core::{Address, DatagramOptions, DatagramProtocol, Protocol, ServerEndpoint, each};
 
 pub(crate) use self::{
     chargen::Chargen,
@@ -53,7 +53,8 @@ impl<S: Small> ServerArgs for SmallServer<S> {
         let tls = plan.tls(&self.tls);
         for endpoint in &self.listen {
             if endpoint.is_datagram() {
-                plan.datagrams(S::SERVICE, "--listen", endpoint, S::default());
+                let options = DatagramOptions::default();
+                plan.datagrams(S::SERVICE, "--listen", endpoint, S::default(), options);
             } else {
                 let options = plan.options(tls.as_ref());
                 plan.stream(S::SERVICE, "--listen", endpoint, each::<S>(), options);

@@ -19,7 +19,7 @@ fn lab(arguments: &[&str]) -> (Running, Vec<String>) {
         .chain(arguments)
         .copied()
         .collect();
-    let mut lab = Running::start(&all, 9);
+    let mut lab = Running::start(&all, 12);
     let mut table = Vec::new();
     while !table
         .last()
@@ -168,9 +168,12 @@ fn a_base_is_added_to_every_port() {
             continue;
         };
         let mut ports = vec![port(&line)];
-        ports.extend((0..8).map(|_| port(&lab.out_line())));
+        ports.extend((0..11).map(|_| port(&lab.out_line())));
         ports.retain(|port| *port != 0);
-        let expected = [7007, 7007, 7008, 7009, 8080, 8443, 6667, 6697].map(|port| port + base);
+        let expected = [
+            5300, 5300, 8530, 7007, 7007, 7008, 7009, 8080, 8443, 6667, 6697,
+        ];
+        let expected = expected.map(|port| port + base);
         assert_eq!(ports, expected);
         lab.end_well();
         return;

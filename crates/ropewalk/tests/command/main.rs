@@ -10,6 +10,7 @@
 
 mod arguments;
 mod common;
+mod dns;
 mod drain;
 mod forward;
 mod interop;
