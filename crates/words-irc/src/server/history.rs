@@ -217,8 +217,12 @@ impl<T> History<T> {
             let first = self.logs.get(key).and_then(|log| log.items.front());
             match first {
                 Some(item) if item.number == *number && item.at >= oldest => break,
-                _ => {
+                Some(item) if item.number == *number => {
                     self.drop_oldest();
+                }
+                // It is gone already, and the next may be young.
+                _ => {
+                    self.order.pop_front();
                 }
             }
         }

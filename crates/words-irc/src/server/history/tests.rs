@@ -153,6 +153,21 @@ fn the_oldest_goes_whose_ever_it_is() {
 }
 
 #[test]
+fn what_is_young_stays_though_others_were_pushed_out() {
+    let mut history = History::new(HistoryLimits {
+        messages: 2,
+        ..HistoryLimits::default()
+    });
+    for number in 1..5 {
+        history.keep(channel("#busy"), "#busy", entry(number));
+    }
+    history.keep(channel("#quiet"), "#quiet", entry(5));
+    history.expire(Timestamp::from_millis(100));
+    let all = |name| told(&history, &channel(name), Range::Latest(None), 9);
+    assert_eq!((all("#busy"), all("#quiet")), (vec![3, 4], vec![5]));
+}
+
+#[test]
 fn an_account_has_its_conversations_and_no_others() {
     let mut history = History::new(HistoryLimits {
         conversations: 2,
