@@ -9,6 +9,7 @@ use super::clock::Stamp;
 use crate::proto::{
     capability::{Capability, Set},
     numeric::Numeric,
+    tags,
 };
 
 /// The capabilities that decide how an event is written, as three bits.
@@ -85,7 +86,9 @@ impl Event {
         if class.0 & Class::ACCOUNT != 0
             && let Some(account) = &self.account
         {
-            tag(out, start, b"account=", account.as_bytes());
+            // A nick may have a backslash, and so may an account.
+            tag(out, start, b"account=", b"");
+            tags::escape(account, out);
         }
         if class.sees_tags() {
             if !self.msgid.is_empty() {
@@ -236,6 +239,14 @@ mod tests {
             event.encode(class, &mut out);
             String::from_utf8(out).unwrap()
         };
+        let back = Event {
+            account: Some("a\\b".into()),
+            ..Event::new(Stamp::default(), b"PING\r\n".to_vec())
+        };
+        let mut out = Vec::new();
+        let class = Class::of([Capability::AccountTag].into_iter().collect());
+        back.encode(class, &mut out);
+        assert_eq!(out, b"@account=a\\\\b PING\r\n", "it is escaped");
         assert_eq!(see(&[Capability::Batch]), "PING\r\n");
         assert_eq!(
             see(&[Capability::ServerTime]),
