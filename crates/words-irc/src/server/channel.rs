@@ -1,5 +1,7 @@
 //! One channel: its members, its modes, its lists.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::{
     client::{Client, ClientId},
     event::Class,
@@ -10,6 +12,8 @@ use crate::proto::{casemap::Folded, mask::Mask, mode::Kind};
 pub(crate) struct Channel {
     pub(crate) name: Box<str>,
     pub(crate) folded: Folded,
+    /// Unlike its number, and its name, no other has it: an invitation is to this one.
+    pub(crate) serial: u64,
     /// In seconds since 1970.
     pub(crate) created: u64,
     pub(crate) topic: Option<Topic>,
@@ -55,7 +59,9 @@ pub(crate) struct Entry {
 
 impl Channel {
     pub(crate) fn new(name: &str, folded: Folded, created: u64) -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
         Self {
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             name: name.into(),
             folded,
             created,

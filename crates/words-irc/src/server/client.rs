@@ -49,8 +49,8 @@ pub(crate) struct Client {
     pub(crate) capabilities: Set,
     pub(crate) class: Class,
     pub(crate) memberships: Vec<Membership>,
-    /// Channels it was invited to, the oldest first.
-    pub(crate) invitations: Vec<Folded>,
+    /// Channels it was invited to, by name and serial number, the oldest first.
+    pub(crate) invitations: Vec<(Folded, u64)>,
     /// Until it has registered.
     pub(crate) registering: Option<Box<Registering>>,
     /// Knows of `CAP LS 302`, and is told of changes.

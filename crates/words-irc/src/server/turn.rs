@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
+    channel::Channel,
     client::{Client, ClientId, Paged},
     event::{Event, Line},
     pages::Pages,
@@ -122,8 +123,22 @@ impl<'a> Turn<'a> {
         self.reply(Numeric::ERR_NOSUCHNICK, &[name], "No such nick/channel");
     }
 
-    /// `442`.
+    /// Whether the client may know that there is such a channel.
+    pub(crate) fn sees(&self, channel: u32) -> bool {
+        let secret = self
+            .net
+            .channels
+            .get(channel)
+            .is_some_and(Channel::is_secret);
+        !secret || self.me().membership(channel).is_some()
+    }
+
+    /// `442`; of a secret channel `403`, as if there were none.
     pub(crate) fn not_on_channel(&mut self, name: &str) {
+        let channel = self.net.channel_named(name);
+        if channel.is_some_and(|channel| !self.sees(channel)) {
+            return self.no_such_channel(name);
+        }
         self.reply(
             Numeric::ERR_NOTONCHANNEL,
             &[name],

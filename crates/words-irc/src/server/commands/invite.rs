@@ -26,7 +26,7 @@ pub(super) fn invite(turn: &mut Turn<'_>, message: &Message<'_>) {
     let Some(found) = turn.net.channels.get(channel) else {
         return;
     };
-    let (name, folded) = (found.name.clone(), found.folded.clone());
+    let (name, folded, serial) = (found.name.clone(), found.folded.clone(), found.serial);
     if found.flags.has(Flags::INVITE_ONLY) && !ranks.at_least(Ranks::HALFOP) {
         return turn.not_operator(&name);
     }
@@ -36,8 +36,8 @@ pub(super) fn invite(turn: &mut Turn<'_>, message: &Message<'_>) {
     }
     let most = turn.net.settings.options.limits.invitations;
     if let Some(target) = turn.net.client_mut(target) {
-        target.invitations.retain(|invited| *invited != folded);
-        target.invitations.push(folded);
+        target.invitations.retain(|(invited, _)| *invited != folded);
+        target.invitations.push((folded, serial));
         if target.invitations.len() > most {
             target.invitations.remove(0);
         }
@@ -57,9 +57,10 @@ pub(super) fn invite(turn: &mut Turn<'_>, message: &Message<'_>) {
 }
 
 fn list(turn: &mut Turn<'_>) {
-    for invited in turn.me().invitations.clone() {
+    for (invited, serial) in turn.me().invitations.clone() {
         let channel = turn.net.names.get(&invited);
         let channel = channel.and_then(|channel| turn.net.channels.get(*channel));
+        let channel = channel.filter(|channel| channel.serial == serial);
         if let Some(name) = channel.map(|channel| channel.name.clone()) {
             turn.reply_params(Numeric::RPL_INVITELIST, &[&name]);
         }

@@ -7,7 +7,7 @@ use super::{
         registered::Role,
         turn::Turn,
     },
-    list, names, part, topic,
+    charge_further, list, names, part, topic,
 };
 use crate::proto::{capability::Capability, message::Message, numeric::Numeric};
 
@@ -26,6 +26,7 @@ pub(super) fn join(turn: &mut Turn<'_>, message: &Message<'_>) {
             let text = "Too many targets";
             return turn.reply(Numeric::ERR_TOOMANYTARGETS, &[name], text);
         }
+        charge_further(turn, n);
         enter(turn, name, keys.next().unwrap_or_default());
     }
 }
@@ -70,7 +71,7 @@ fn enter(turn: &mut Turn<'_>, name: &str, key: &str) {
     };
     turn.me_mut()
         .invitations
-        .retain(|invited| *invited != folded);
+        .retain(|(invited, _)| *invited != folded);
     turn.net.add_member(turn.id, channel, ranks);
     if found.is_none() {
         hooks::founded(turn.net, channel);
@@ -93,7 +94,8 @@ fn refusal(turn: &Turn<'_>, number: u32, key: &str) -> Option<(Numeric, &'static
         return None;
     }
     let me = turn.me();
-    if me.invitations.contains(&channel.folded) {
+    let invited = |(_, serial): &(_, u64)| *serial == channel.serial;
+    if me.invitations.iter().any(invited) {
         return None;
     }
     if channel.bans(me) && !channel.invites(me) {

@@ -11,7 +11,7 @@ use super::{
         services::{self, Service},
         turn::Turn,
     },
-    list,
+    charge_further, list,
 };
 use crate::proto::{
     capability::Capability, ctcp::Ctcp, format, message::Message, numeric::Numeric, tags,
@@ -91,6 +91,7 @@ fn say(turn: &mut Turn<'_>, message: &Message<'_>, kind: Kind) {
             }
             return;
         }
+        charge_further(turn, n);
         say_to(turn, target, &saying);
     }
 }
@@ -149,8 +150,12 @@ fn say_in_channel(
         return;
     };
     if let Some(text) = refusal(turn, channel, saying) {
-        if saying.kind != Kind::Notice {
-            turn.reply(Numeric::ERR_CANNOTSENDTOCHAN, &[name], text);
+        match saying.kind {
+            Kind::Notice => {}
+            _ if turn.sees(channel) => {
+                turn.reply(Numeric::ERR_CANNOTSENDTOCHAN, &[name], text);
+            }
+            _ => turn.no_such_channel(name),
         }
         return;
     }

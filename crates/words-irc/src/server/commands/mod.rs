@@ -193,6 +193,13 @@ fn list(param: &str) -> impl Iterator<Item = &str> {
     param.split(',').filter(|part| !part.is_empty())
 }
 
+/// Each target behind the first costs a unit: what a command's own weight is for is one.
+fn charge_further(turn: &mut Turn<'_>, target: usize) {
+    if target > 0 {
+        charge(turn, 1);
+    }
+}
+
 /// A text of so many bytes at most, cut between characters.
 fn cut(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]

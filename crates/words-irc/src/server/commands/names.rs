@@ -17,7 +17,8 @@ pub(super) fn names(turn: &mut Turn<'_>, message: &Message<'_>) {
     let Some(name) = message.param(0).and_then(|names| list(names).next()) else {
         return turn.reply(Numeric::RPL_ENDOFNAMES, &["*"], "End of /NAMES list");
     };
-    match turn.net.channel_named(name) {
+    let channel = turn.net.channel_named(name);
+    match channel.filter(|channel| turn.sees(*channel)) {
         Some(channel) => names_of(turn, channel),
         None => turn.reply(Numeric::RPL_ENDOFNAMES, &[name], "End of /NAMES list"),
     }

@@ -2,7 +2,7 @@
 
 use super::{
     super::{hooks, turn::Turn},
-    cut, list,
+    charge_further, cut, list,
 };
 use crate::proto::{message::Message, numeric::Numeric};
 
@@ -12,6 +12,7 @@ pub(super) fn part(turn: &mut Turn<'_>, message: &Message<'_>) {
         if n >= most {
             return turn.reply(Numeric::ERR_TOOMANYTARGETS, &[name], "Too many targets");
         }
+        charge_further(turn, n);
         let Some(channel) = turn.net.channel_named(name) else {
             turn.no_such_channel(name);
             continue;
@@ -63,6 +64,7 @@ pub(super) fn kick(turn: &mut Turn<'_>, message: &Message<'_>) {
         if n >= limits.targets {
             return turn.reply(Numeric::ERR_TOOMANYTARGETS, &[nick], "Too many targets");
         }
+        charge_further(turn, n);
         let channel = if channels.len() == 1 {
             channels[0]
         } else {

@@ -17,7 +17,8 @@ pub(super) fn topic(turn: &mut Turn<'_>, message: &Message<'_>) {
     };
     let ranks = turn.net.ranks(turn.id, channel);
     match message.param(1) {
-        None => show(turn, channel, ranks.is_some()),
+        None if turn.sees(channel) => show(turn, channel),
+        None => turn.no_such_channel(name),
         Some(text) => {
             let Some(ranks) = ranks else {
                 return turn.not_on_channel(name);
@@ -33,14 +34,11 @@ pub(super) fn topic(turn: &mut Turn<'_>, message: &Message<'_>) {
     }
 }
 
-fn show(turn: &mut Turn<'_>, channel: u32, member: bool) {
+fn show(turn: &mut Turn<'_>, channel: u32) {
     let Some(found) = turn.net.channels.get(channel) else {
         return;
     };
     let name = found.name.clone();
-    if found.is_secret() && !member {
-        return turn.not_on_channel(&name);
-    }
     if found.topic.is_none() {
         return turn.reply(Numeric::RPL_NOTOPIC, &[&name], "No topic is set");
     }
