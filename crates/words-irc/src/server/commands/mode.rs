@@ -264,6 +264,12 @@ impl Changes {
 
     fn list(&mut self, turn: &mut Turn<'_>, set: bool, letter: char, mask: &str) {
         let settings = turn.net.settings.clone();
+        // As a last parameter it came with anything; told on, it would be another, or several.
+        if mask.is_empty() || mask.starts_with(':') || mask.contains(char::is_whitespace) {
+            let params = [&*self.name, &letter.to_string(), "*"];
+            let text = "A mask is not empty, has no spaces, and does not begin with a colon";
+            return turn.reply(Numeric::ERR_INVALIDMODEPARAM, &params, text);
+        }
         let text = match mask.strip_prefix(OF_ACCOUNT) {
             Some(account) if !account.is_empty() => mask.to_owned(),
             _ => Mask::complete(mask),
