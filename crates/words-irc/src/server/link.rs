@@ -274,6 +274,9 @@ fn tick(turn: &mut Turn<'_>, now: Instant) -> Option<Instant> {
     let settings = turn.net.settings.clone();
     let limits = &settings.options.limits;
     let reclaim = turn.net.reclaim(turn.id);
+    if !turn.is_here() {
+        return None;
+    }
     let next = late(turn, now, limits)?;
     Some(reclaim.map_or(next, |at| at.min(next)))
 }

@@ -10,6 +10,7 @@
 //! | `commands` | a file for each group, and the table of all |
 //! | `fanout` | many messages to one channel as one shared piece |
 //! | `event` | what others are told, as each may see it |
+//! | `passwords` | the network's own, operators', gateways' |
 //! | `pages` | long answers, a page at a time |
 //! | [`accounts`] | who may log in, and how one comes to have an account |
 //! | [`registered`] | accounts, channels and bans, and the file that keeps them |
@@ -39,6 +40,7 @@ mod monitor;
 mod network;
 mod options;
 mod pages;
+mod passwords;
 mod records;
 pub mod registered;
 mod services;

@@ -202,6 +202,21 @@ impl State {
         self.records.reclaims.remove(&id);
     }
 
+    /// Who watches a client and wants to know more of it than whether it is there
+    /// (<https://ircv3.net/specs/extensions/extended-monitor>).
+    pub(crate) fn watchers_with(&self, id: ClientId, capability: Capability) -> Vec<ClientId> {
+        let Some(client) = self.client(id) else {
+            return Vec::new();
+        };
+        let folded = self.settings.fold(&client.nick);
+        let watchers: Vec<_> = self.records.monitor.watchers(&folded).collect();
+        self.only(&watchers, |it| {
+            it.id != id
+                && it.capabilities.has(Capability::ExtendedMonitor)
+                && it.capabilities.has(capability)
+        })
+    }
+
     /// Whoever has a nick, registered or not.
     pub(crate) fn holder(&self, nick: &str) -> Option<ClientId> {
         self.nicks.get(self.settings.fold(nick).as_str()).copied()
@@ -270,7 +285,8 @@ impl State {
     /// Gives a client a nick that is nobody's.
     pub(crate) fn rename_away(&mut self, id: ClientId) {
         let most = self.settings.options.limits.nick;
-        loop {
+        // Where nicks are very short there may be none.
+        for _ in 0..100 {
             let number = ropewalk_core::random() % 10_000_000;
             let name = format!("Guest{number}");
             let nick = &name[..name.len().min(most)];
@@ -280,10 +296,8 @@ impl State {
                 registration::change_nick(&mut Turn::new(self, id), nick);
                 return;
             }
-            if self.client(id).is_none() {
-                return;
-            }
         }
+        self.remove(id, "No other nick is free");
     }
 
     // Registered channels.
@@ -616,16 +630,9 @@ impl Turn<'_> {
         }
     }
 
-    /// Who watches the client and wants to know more of it than whether it is there
-    /// (<https://ircv3.net/specs/extensions/extended-monitor>).
+    /// Who watches the client and wants to know more of it than whether it is there.
     pub(crate) fn watchers_with(&self, capability: Capability) -> Vec<ClientId> {
-        let folded = self.net.settings.fold(&self.me().nick);
-        let watchers: Vec<_> = self.net.records.monitor.watchers(&folded).collect();
-        self.net.only(&watchers, |it| {
-            it.id != self.id
-                && it.capabilities.has(Capability::ExtendedMonitor)
-                && it.capabilities.has(capability)
-        })
+        self.net.watchers_with(self.id, capability)
     }
 
     /// `FAIL`, of a command whose own specification says so: its clients know it

@@ -20,6 +20,7 @@ use super::{
     event::{Class, Encoded, Event, Line},
     fanout::Run,
     options::NetworkOptions,
+    passwords::Passwords,
     records::Records,
     settings::Settings,
     slab::Slab,
@@ -37,6 +38,8 @@ pub(crate) struct State {
     /// Channels by name, in the order in which `LIST` gives them.
     pub(crate) names: BTreeMap<Folded, u32>,
     pub(crate) whowas: Whowas,
+    /// What judges passwords that are not accounts'.
+    pub(crate) passwords: Passwords,
     /// What was said, who watches whom, which channels are registered.
     pub(crate) records: Records,
     pub(crate) tally: Tally,
@@ -96,6 +99,7 @@ impl State {
         let mut state = Self {
             started: clock.seconds(),
             whowas: Whowas::new(options.limits.whowas),
+            passwords: Passwords::new(options.accounts.as_deref()),
             records: Records::new(&options),
             settings: Arc::new(Settings::new(options)),
             clients: Slab::new(),

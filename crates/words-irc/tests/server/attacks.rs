@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ropewalk_core::{Limits, Peer, testing::Rig};
-use ropewalk_words_irc::server::{Connection, Network, NetworkOptions};
+use ropewalk_cred::PasswordHash;
+use ropewalk_words_irc::server::{Connection, Network, NetworkOptions, Oper};
 
 fn options() -> NetworkOptions {
     let mut options = NetworkOptions::default();
@@ -360,4 +361,43 @@ fn a_drain_says_so_and_does_not_make_everybody_tell_everybody() {
         assert!(client.is_closed());
     }
     assert_eq!(network.counts().users, 0);
+}
+
+#[test]
+fn what_has_many_targets_costs_as_much() {
+    let mut options = NetworkOptions::default();
+    options.flood.burst = 20;
+    let network = Network::new(options);
+    let mut rig = connect(&network);
+    rig.receive("NICK x\r\nUSER x 0 * :x\r\n");
+    rig.advance(Duration::from_secs(60));
+    rig.sent();
+    let channels: Vec<String> = (0..20).map(|n| format!("#{n}")).collect();
+    let channels = channels.join(",");
+    rig.receive(format!("JOIN {channels}\r\nPART {channels}\r\n").repeat(4));
+    let told = rig.sent_text();
+    let joined = count(&told, " JOIN #");
+    assert_eq!(joined, 20, "the second waits for the first to flow out");
+    assert_eq!(count(&told, " PART #"), 0);
+}
+
+#[test]
+fn who_guesses_an_operators_password_waits_longer_each_time() {
+    ropewalk_core::testing::run(async {
+        let mut options = options();
+        let hash = PasswordHash::parse_with_plaintext("{PLAIN}secret").unwrap();
+        options.opers.push(Oper::new("root", hash));
+        let network = Network::new(options);
+        let begin = tokio::time::Instant::now();
+        // On one connection or on several: it is the operator who is guessed at.
+        for n in 0..10 {
+            let mut rig = enter(&network, &format!("eve{n}"));
+            rig.receive(format!("OPER root guess{n}\r\n"));
+            while !rig.poll().sent_text().contains(" 464 ") {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        let took = begin.elapsed();
+        assert!(took > Duration::from_secs(10), "ten guesses took {took:?}");
+    });
 }

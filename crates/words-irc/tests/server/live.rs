@@ -13,9 +13,9 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::D
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ropewalk_core::{Address, Limits, Peer, testing::Rig};
-use ropewalk_cred::{NewHash, PasswordHash};
+use ropewalk_cred::{NewHash, PasswordHash, UsersFile, UsersOptions};
 use ropewalk_words_irc::server::{
-    Connection, Gateway, Network, NetworkOptions, Oper,
+    Connection, Gateway, Network, NetworkOptions, Oper, ServerBan,
     accounts::{AccountOptions, Accounts, Courier, CourierError, Letter, NickReservation},
     registered::{MemoryDisk, Store},
 };
@@ -59,6 +59,8 @@ pub(crate) struct Stage {
     accounts: AccountOptions,
     /// Letters with codes are brought, and the code is always shown as `CODE`.
     mail: Option<Arc<std::sync::Mutex<Vec<Letter>>>>,
+    /// Who is in an operator's users file.
+    user: Option<String>,
     peers: BTreeMap<String, Peer>,
     network: Option<Network>,
     clients: Vec<(String, Rig<Connection>)>,
@@ -86,6 +88,7 @@ impl Stage {
             options,
             accounts,
             mail: None,
+            user: None,
             peers: BTreeMap::new(),
             network: None,
             clients: Vec::new(),
@@ -101,6 +104,14 @@ impl Stage {
         let mut accounts = Accounts::new(store, self.accounts.clone());
         if let Some(mail) = &self.mail {
             accounts = accounts.courier(Box_(mail.clone()));
+        }
+        if let Some(user) = &self.user {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(&file, format!("{user}:{{PLAIN}}hunter2\n")).unwrap();
+            let mut options = UsersOptions::default();
+            options.allow_plaintext_passwords_in_file = true;
+            let users = UsersFile::open(file.path(), options).unwrap();
+            accounts = accounts.users_file(Arc::new(users));
         }
         let mut options = self.options.clone();
         options.accounts = Some(Arc::new(accounts));
@@ -173,6 +184,9 @@ impl Stage {
             "custom" => self.accounts.custom_account_name = yes,
             "mail" => self.mail = Some(Arc::default()),
             "channels" => self.accounts.channels = number(),
+            "accounts" => self.accounts.accounts = number(),
+            "ban" => self.options.bans.push(ServerBan::new(value, "go away")),
+            "user" => self.user = Some(value.to_owned()),
             "playback" => self.options.playback = number(),
             "kept" => self.options.history.messages = number(),
             "monitor" => self.options.limits.monitor = number(),

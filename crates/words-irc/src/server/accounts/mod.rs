@@ -219,6 +219,11 @@ impl Accounts {
         &self.options
     }
 
+    /// Where passwords are hashed.
+    pub(crate) fn pool(&self) -> &HashPool {
+        &self.pool
+    }
+
     /// Whether a mail address must be given.
     pub fn needs_email(&self) -> bool {
         self.options.email_required || self.courier.is_some()
@@ -262,6 +267,9 @@ impl Accounts {
         let folded = self.fold(name);
         if self.is_taken(name, &folded) {
             return Err(AccountError::Exists);
+        }
+        if self.store.read(|it| it.accounts().len()) >= self.options.accounts {
+            return Err(AccountError::TooMany);
         }
         let hash = self.hash(password).await?;
         let created = seconds();

@@ -21,6 +21,9 @@ pub struct AccountOptions {
     /// Whether a mail address must be given. Default false. Where there is a
     /// [`Courier`](super::Courier), it must, and is verified.
     pub email_required: bool,
+    /// Accounts at most, after which nobody registers one. Default 100,000: the file is written as
+    /// a whole, and addresses to register from are cheap.
+    pub accounts: usize,
     /// Characters of a password at least. Default 6.
     pub shortest_password: usize,
     /// How passwords are kept. Default keys of SCRAM-SHA-256, so that clients
@@ -55,6 +58,7 @@ impl Default for AccountOptions {
             before_connect: true,
             custom_account_name: false,
             email_required: false,
+            accounts: 100_000,
             shortest_password: 6,
             hash: NewHash::ScramSha256 {
                 iterations: ScramHash::ITERATIONS,

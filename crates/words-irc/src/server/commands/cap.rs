@@ -42,7 +42,8 @@ fn ls(turn: &mut Turn<'_>, version: Option<&str>) {
         turn.net.set_capabilities(turn.id, capabilities);
     }
     let offered = capabilities::offered(&turn.net.settings, turn.me());
-    let lists = capability::lists(capabilities::entries(&offered, modern), ROOM);
+    let values = turn.me().cap_notify;
+    let lists = capability::lists(capabilities::entries(&offered, values), ROOM);
     answer(turn, "LS", &lists);
 }
 

@@ -3,14 +3,12 @@
 
 use std::sync::Arc;
 
-use ropewalk_cred::PasswordHash;
-
 use super::{
     super::{
         client::{ClientId, UserModes},
         options::Oper,
+        passwords::check,
         turn::Turn,
-        work::work,
     },
     cut, mode,
 };
@@ -35,27 +33,18 @@ pub(super) fn oper(turn: &mut Turn<'_>, message: &Message<'_>) {
         return refuse(turn, Numeric::ERR_NOOPERHOST, "No O-lines for your host");
     }
     let hash = oper.password.clone();
-    check(turn, &hash, password, move |turn, right| match right {
-        true => promote(turn, &oper),
-        false => refuse(turn, Numeric::ERR_PASSWDMISMATCH, "Password incorrect"),
-    });
-}
-
-/// Whether a password is right: at once where that costs nothing, else beside the network.
-pub(super) fn check(
-    turn: &mut Turn<'_>,
-    hash: &Arc<PasswordHash>,
-    password: &str,
-    then: impl FnOnce(&mut Turn<'_>, bool) + Send + 'static,
-) {
-    if hash.plaintext().is_some() {
-        let right = hash.verify(password.as_bytes());
-        return then(turn, right);
-    }
-    let (hash, password) = (hash.clone(), password.to_owned());
-    let verify = move || hash.verify(password.as_bytes());
-    let verify = async { tokio::task::spawn_blocking(verify).await.unwrap_or(false) };
-    turn.defer(work(verify, then));
+    let who = format!("operator {name}");
+    check(
+        turn,
+        Some(&who),
+        vec![hash],
+        password,
+        move |turn, right| match right {
+            Ok(true) => promote(turn, &oper),
+            Ok(false) => refuse(turn, Numeric::ERR_PASSWDMISMATCH, "Password incorrect"),
+            Err(error) => refuse(turn, Numeric::ERR_PASSWDMISMATCH, &error.to_string()),
+        },
+    );
 }
 
 fn refuse(turn: &mut Turn<'_>, numeric: Numeric, text: &str) {
@@ -185,7 +174,10 @@ impl super::super::state::State {
         let told = client.capabilities.has(Capability::Chghost);
         if registered {
             let peers = self.peers(id);
-            let peers = self.only(&peers, |peer| peer.capabilities.has(Capability::Chghost));
+            let mut peers = self.only(&peers, |peer| peer.capabilities.has(Capability::Chghost));
+            peers.extend(self.watchers_with(id, Capability::Chghost));
+            peers.sort_unstable();
+            peers.dedup();
             self.deliver_all(&peers, &event);
             if told {
                 self.deliver(id, &event);

@@ -3,7 +3,9 @@
 //! <https://modern.ircdocs.horse/#connection-messages>
 
 use super::{
-    super::{client::UserModes, event::Line, hooks, services::Service, turn::Turn},
+    super::{
+        client::UserModes, event::Line, hooks, passwords::check, services::Service, turn::Turn,
+    },
     authenticate, ban, cut, info,
 };
 use crate::proto::{capability::Capability, message::Message, numeric::Numeric};
@@ -171,11 +173,13 @@ pub(crate) fn try_register(turn: &mut Turn<'_>) {
         && !registering.password_fits
     {
         let Some(password) = registering.password.take() else {
-            return refuse_password(turn);
+            return refuse_password(turn, "Password incorrect");
         };
-        super::oper::check(turn, hash, &password, |turn, fits| {
-            if !fits {
-                return refuse_password(turn);
+        check(turn, None, vec![hash.clone()], &password, |turn, fits| {
+            match fits {
+                Ok(true) => {}
+                Ok(false) => return refuse_password(turn, "Password incorrect"),
+                Err(error) => return refuse_password(turn, &error.to_string()),
             }
             if let Some(registering) = turn.net.registering(turn.id) {
                 registering.password_fits = true;
@@ -199,10 +203,12 @@ pub(crate) fn try_register(turn: &mut Turn<'_>) {
         return turn.net.release_nick(turn.id);
     }
     let me = turn.me();
+    // A gateway may have said another host than the address.
+    let by_address = format!("{}!{}@{}", me.nick, me.user, me.address);
     let banned = settings
         .bans
         .iter()
-        .find(|(mask, _)| mask.matches(&me.source));
+        .find(|(mask, _)| mask.matches(&me.source) || mask.matches(&by_address));
     let reason = banned.map(|(_, reason)| reason.clone());
     if let Some(reason) = reason.or_else(|| ban::banned(turn)) {
         let text = format!("You are banned from this server: {reason}");
@@ -213,12 +219,16 @@ pub(crate) fn try_register(turn: &mut Turn<'_>) {
     welcome(turn);
 }
 
-fn refuse_password(turn: &mut Turn<'_>) {
-    turn.reply(Numeric::ERR_PASSWDMISMATCH, &[], "Password incorrect");
+fn refuse_password(turn: &mut Turn<'_>, why: &str) {
+    turn.reply(Numeric::ERR_PASSWDMISMATCH, &[], why);
     turn.net.remove(turn.id, "Bad password");
 }
 
 fn welcome(turn: &mut Turn<'_>) {
+    // SASL 3.2: what registration overtakes is given up before the client is let in.
+    if turn.me_mut().exchange.take().is_some() {
+        authenticate::aborted(turn);
+    }
     let settings = turn.net.settings.clone();
     let options = &settings.options;
     let now = turn.net.clock.now;
@@ -256,9 +266,6 @@ fn welcome(turn: &mut Turn<'_>) {
     }
     if turn.me().account.is_some() {
         turn.me_mut().modes.set(UserModes::REGISTERED, true);
-    }
-    if turn.me_mut().exchange.take().is_some() {
-        authenticate::aborted(turn);
     }
     hooks::online(turn.net, turn.id);
 }

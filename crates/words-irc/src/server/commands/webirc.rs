@@ -12,7 +12,7 @@ use ropewalk_cred::PasswordHash;
 use super::authenticate::peer;
 use crate::{
     proto::message::Message,
-    server::{turn::Turn, work::work},
+    server::{passwords::check, turn::Turn},
 };
 
 /// A gateway that may say on whose behalf it connects.
@@ -65,33 +65,26 @@ pub(crate) fn webirc(turn: &mut Turn<'_>, message: &Message<'_>) {
         .split(' ')
         .any(|option| option.split('=').next() == Some("secure"));
     let host = is_host(host).then(|| host.to_owned());
-    let password = password.to_owned();
-    turn.defer(work(
-        async move {
-            let verify = move || believed.iter().any(|hash| hash.verify(password.as_bytes()));
-            tokio::task::spawn_blocking(verify).await.unwrap_or(false)
-        },
-        move |turn, fits| {
-            if !fits {
-                tracing::warn!(peer = &*turn.me().address, "WEBIRC with a wrong password");
-                return turn.net.remove(turn.id, "WEBIRC is not for you");
-            }
-            let address = crate::server::link::shown(address);
-            let me = turn.me_mut();
-            me.host = host.unwrap_or_else(|| address.clone()).into();
-            me.address = address.into();
-            // The whole way must be, the gateway's own part with it.
-            me.secure &= secure;
-            #[cfg(feature = "tls")]
-            {
-                me.tls = None;
-            }
-            me.renew_source();
-            if let Some(registering) = turn.net.registering(turn.id) {
-                registering.gateway = true;
-            }
-        },
-    ));
+    check(turn, None, believed, password, move |turn, fits| {
+        if !fits.unwrap_or(false) {
+            tracing::warn!(peer = &*turn.me().address, "WEBIRC with a wrong password");
+            return turn.net.remove(turn.id, "WEBIRC is not for you");
+        }
+        let address = crate::server::link::shown(address);
+        let me = turn.me_mut();
+        me.host = host.unwrap_or_else(|| address.clone()).into();
+        me.address = address.into();
+        // The whole way must be, the gateway's own part with it.
+        me.secure &= secure;
+        #[cfg(feature = "tls")]
+        {
+            me.tls = None;
+        }
+        me.renew_source();
+        if let Some(registering) = turn.net.registering(turn.id) {
+            registering.gateway = true;
+        }
+    });
 }
 
 /// Whether a text can be a host in `nick!user@host`.

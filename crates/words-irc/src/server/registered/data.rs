@@ -315,7 +315,7 @@ impl Registered {
     }
 
     /// All accounts, by name.
-    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+    pub fn accounts(&self) -> impl ExactSizeIterator<Item = &Account> {
         self.accounts.values()
     }
 

@@ -350,7 +350,8 @@ fn regain(turn: &mut Turn<'_>, words: &Words<'_>) {
     };
     let nick = words.at(0);
     let settings = turn.net.settings.clone();
-    if !settings.mapping().eq(nick, &account) {
+    // An operator's file has accounts that can be nobody's nick.
+    if !settings.mapping().eq(nick, &account) || !settings.is_nick(nick) {
         return say(turn, ME, "That nick is not your account's.");
     }
     if let Some(id) = turn.net.holder(nick)
