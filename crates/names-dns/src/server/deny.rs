@@ -4,7 +4,7 @@
 use sha1::{Digest, Sha1};
 
 use crate::{
-    proto::{Name, NameRef, RecordType},
+    proto::{Name, NameRef, RecordType, name::MAX_LABELS},
     zone::{Node, RrSet, Zone},
 };
 
@@ -129,7 +129,7 @@ fn covering<'z>(zone: &'z Zone, name: NameRef<'_>) -> Option<RrSet<'z>> {
     // No NSEC at the top, none below.
     zone.apex().rrset(RecordType::NSEC)?;
     let mut node = zone.predecessor(name)?;
-    loop {
+    for _ in 0..WITHOUT_NSEC {
         // What is below a cut has none, and there may be much of it: the cut
         // stands before all of that.
         while node.is_below_cut() {
@@ -138,9 +138,19 @@ fn covering<'z>(zone: &'z Zone, name: NameRef<'_>) -> Option<RrSet<'z>> {
         if let Some(set) = node.rrset(RecordType::NSEC) {
             return Some(set);
         }
-        node = zone.node_at(node.number().checked_sub(1)?);
+        // So it is with what a DNAME hides (RFC 6672, section 5.3.4).
+        node = match node.is_below_dname() {
+            true => node.parent()?,
+            false => zone.node_at(node.number().checked_sub(1)?),
+        };
     }
+    None
 }
+
+/// Names in a row that may be without NSEC: empty non-terminals, of which each
+/// stands above the next. Where there are more the zone is signed in part only,
+/// and nobody is to make us look through all of it.
+const WITHOUT_NSEC: usize = 2 * MAX_LABELS;
 
 /// The hashed names of a zone.
 struct Nsec3<'z> {
@@ -151,8 +161,7 @@ struct Nsec3<'z> {
 
 impl<'z> Nsec3<'z> {
     fn of(zone: &'z Zone) -> Option<Self> {
-        let parameters = zone.apex().rrset(RecordType::NSEC3PARAM)?;
-        let [1, _, i0, i1, length, salt @ ..] = parameters.first() else {
+        let [_, _, i0, i1, length, salt @ ..] = zone.hash_parameters()? else {
             return None;
         };
         let iterations = u16::from_be_bytes([*i0, *i1]);
@@ -237,5 +246,80 @@ mod tests {
         }
         let text: Vec<u8> = base32hex(&digest).collect();
         assert_eq!(text, b"0p9mhaveqvm6t7vbl5lop2u3t2rp3tom");
+    }
+
+    const TOP: &str = "$TTL 60\n@ SOA ns h 1 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n";
+
+    fn zone(text: &str) -> Zone {
+        let origin = "example".parse().unwrap();
+        Zone::from_text(origin, &format!("{TOP}{text}")).unwrap()
+    }
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    /// Whose NSEC covers a name.
+    fn covered(zone: &Zone, text: &str) -> Option<Name> {
+        covering(zone, name(text).as_ref()).map(|set| set.node().name())
+    }
+
+    #[test]
+    fn a_zone_that_is_signed_in_part_is_not_looked_through() {
+        let unsigned: String = (0..1000).map(|n| format!("n{n} A 192.0.2.1\n")).collect();
+        let zone = zone(&format!("@ NSEC z NS SOA NSEC\n{unsigned}"));
+        assert_eq!(covered(&zone, "zz.example"), None);
+        assert_eq!(covered(&zone, "a.example"), Some(name("example")));
+    }
+
+    #[test]
+    fn what_stands_for_much_is_found_behind_it() {
+        let deep = ["e"; 120].join(".");
+        let hidden: String = (0..1000).map(|n| format!("n{n}.d A 192.0.2.1\n")).collect();
+        let zone = zone(&format!(
+            "@ NSEC d NS SOA NSEC\nd DNAME other.\nd NSEC {deep} DNAME NSEC\n{hidden}{deep} NSEC @ TXT\n"
+        ));
+        assert_eq!(covered(&zone, "dd.example"), Some(name("d.example")));
+        // Before it are 119 empty non-terminals.
+        let before = name("d.e.example");
+        let before = covering(&zone, before.as_ref()).unwrap();
+        assert_eq!(before.node().name(), name("d.example"));
+        let above = covered(&zone, &format!("a.{}.example", &deep[2..]));
+        assert_eq!(above, Some(name("d.example")));
+    }
+
+    /// While a salt changes there are two chains (RFC 5155, section 4.1).
+    #[test]
+    fn proofs_are_of_one_chain() {
+        let chains = ["1 0 0 -", "1 0 3 aabb"];
+        let names = [
+            "example",
+            "ns.example",
+            "a.example",
+            "b.example",
+            "c.example",
+        ];
+        let mut text = String::from("a A 192.0.2.1\nb A 192.0.2.1\nc A 192.0.2.1\n");
+        for chain in chains {
+            let alone = zone(&format!("@ NSEC3PARAM {chain}\n"));
+            let hashes = Nsec3::of(&alone).unwrap();
+            for of in names {
+                let owner = hashes.owner(name(of).as_ref()).unwrap().to_string();
+                let label = &owner[..32];
+                text += &format!("{label} NSEC3 {chain} {label} A\n");
+            }
+            text += &format!("@ NSEC3PARAM {chain}\n");
+        }
+        let zone = zone(&text);
+        let nsec3 = Nsec3::of(&zone).unwrap();
+        assert_eq!(zone.hashed().len(), names.len());
+        for n in 0..100 {
+            let covering = nsec3.covering(name(&format!("n{n}.example")).as_ref());
+            assert_eq!(
+                covering.unwrap().first()[2..5],
+                [0, 0, 0],
+                "no iterations, no salt"
+            );
+        }
     }
 }

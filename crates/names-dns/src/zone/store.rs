@@ -336,13 +336,33 @@ impl Zone {
         })
     }
 
-    /// The numbers of the nodes with NSEC3 in canonical order, which is that of
+    /// How names are hashed in the proofs of this zone: the data of its first
+    /// NSEC3PARAM with SHA-1 and no flags, which are all that is known of (RFC
+    /// 5155, section 4.1). A zone that changes its salt may have several.
+    pub(crate) fn hash_parameters(&self) -> Option<&[u8]> {
+        let mut all = self.apex().rrset(RecordType::NSEC3PARAM)?.rdata();
+        all.find(|rdata| rdata.starts_with(&[1, 0]))
+    }
+
+    /// The numbers of the nodes with an NSEC3 of the zone's
+    /// first NSEC3PARAM, in canonical order, which is that of
     /// their hashes (RFC 5155, section 1.3). Looked for when it is asked first.
     pub fn hashed(&self) -> &[u32] {
         self.hashed.get_or_init(|| {
+            let Some([_, _, wanted @ ..]) = self.hash_parameters() else {
+                return Box::default();
+            };
+            // Hash algorithm, flags of its own, and then what must be the same.
+            let is_of_chain = |rdata: &[u8]| {
+                rdata.first() == Some(&1) && rdata.get(2..).is_some_and(|r| r.starts_with(wanted))
+            };
             self.apex()
                 .descendants()
-                .filter(|node| node.rrset(RecordType::NSEC3).is_some())
+                .filter(|node| node.depth() == 1)
+                .filter(|node| {
+                    let set = node.rrset(RecordType::NSEC3);
+                    set.is_some_and(|set| set.rdata().any(is_of_chain))
+                })
                 .map(Node::number)
                 .collect()
         })
