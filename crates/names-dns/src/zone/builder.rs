@@ -240,10 +240,11 @@ impl ZoneBuilder {
         if ttl > MAX_TTL {
             return Err(RecordError::Ttl(ttl));
         }
-        let start = u32::try_from(self.rdata.len()).map_err(|_| RecordError::TooLarge)?;
-        let record = number(self.records.len())?;
         let length = u16::try_from(rdata.len())
             .map_err(|_| RecordError::Rdata(record_type, RdataError::TooLong))?;
+        // To its end: in another order, any of them may be the last.
+        let start = offset(self.rdata.len(), 2 + rdata.len())?;
+        let record = number(self.records.len())?;
         let node = if self.last_owner == owner.as_wire() {
             self.last_node
         } else {
@@ -290,7 +291,7 @@ impl ZoneBuilder {
                 Some(child) => child,
                 None => {
                     let child = number(self.nodes.len())?;
-                    let at = u32::try_from(self.labels.len()).map_err(|_| RecordError::TooLarge)?;
+                    let at = offset(self.labels.len(), 1 + label.len())?;
                     #[expect(clippy::cast_possible_truncation, reason = "at most 63")]
                     self.labels.push(label.len() as u8);
                     self.labels.extend_from_slice(label);
@@ -678,6 +679,15 @@ pub(super) fn rdata_at(data: &[u8], at: u32) -> &[u8] {
     let at = at as usize;
     let length = usize::from(u16::from_be_bytes([data[at], data[at + 1]]));
     &data[at + 2..at + 2 + length]
+}
+
+/// Where so many octets go behind those that are there, if all of them can be
+/// told by 32 bits.
+fn offset(held: usize, more: usize) -> Result<u32, RecordError> {
+    match u32::try_from(held + more) {
+        Ok(_) => u32::try_from(held).map_err(|_| RecordError::TooLarge),
+        Err(_) => Err(RecordError::TooLarge),
+    }
 }
 
 fn number(count: usize) -> Result<u32, RecordError> {
