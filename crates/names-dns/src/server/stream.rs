@@ -20,6 +20,8 @@ pub(super) struct Stream {
     via: Via,
     /// Requests that an extension has not answered.
     pending: usize,
+    /// The peer asks no more.
+    ended: bool,
 }
 
 /// What comes back to a connection.
@@ -41,6 +43,7 @@ impl Stream {
             authority,
             via,
             pending: 0,
+            ended: false,
         }
     }
 
@@ -134,6 +137,18 @@ impl Protocol for Stream {
             self.settle(t, special);
         }
         self.rest(t);
+        if self.ended && self.pending == 0 {
+            t.close();
+        }
+        Ok(())
+    }
+
+    fn half_closed(&mut self, t: &mut Transport<Self>) -> Result {
+        // Who asks and says that it was all still wants the answers.
+        self.ended = true;
+        if self.pending == 0 {
+            t.close();
+        }
         Ok(())
     }
 

@@ -1,6 +1,10 @@
 //! What those do who mean harm.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use ropewalk_core::{
     ClientEndpoint, Connection, Schemes, ServerEndpoint, ServerOptions,
@@ -8,10 +12,11 @@ use ropewalk_core::{
 };
 use ropewalk_names_dns::{
     proto::{
-        Class, Edns, Header, Message, MessageWriter, Name, OptionCode, RecordType, Section,
+        Class, Edns, Header, Message, MessageWriter, Name, OptionCode, Rcode, RecordType, Section,
         put_option,
+        tsig::{self, Algorithm, Key},
     },
-    server::{Authority, AuthorityDatagrams, AuthorityOptions},
+    server::{Asker, Authority, AuthorityDatagrams, AuthorityOptions, Extension, Reply, Request},
     zone::{Zone, Zones},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -439,4 +444,67 @@ fn a_zone_is_replaced_between_two_questions() {
         }
     }
     assert!(said.len() == 100 && said.values().all(|count| *count == 3));
+}
+
+/// A key may have a name so long that its signature leaves no room for the
+/// question (RFC 8945, section 5.3).
+#[test]
+fn a_signature_that_takes_all_room_truncates_the_answer() {
+    let long = |letter: &str| format!("{0}.{0}.{0}", letter.repeat(60));
+    let name = format!("{}.key", long("k")).parse().unwrap();
+    let key = Key::new(
+        name,
+        Algorithm::HmacSha512,
+        b"nobody else knows this secret",
+    );
+    let mut options = AuthorityOptions::default();
+    options.keys = Arc::new([key.clone()].into_iter().collect());
+    let mut rig = rig(options);
+    let name = format!("{}.example", long("n"));
+    let mut request = question(&name, "A");
+    let mut verifier = tsig::sign(&mut request, &key, SystemTime::now());
+    let mut answer = ask_rig(&mut rig, &request, "192.0.2.1:53").remove(0);
+    assert!(
+        answer.len() <= 512 + 300,
+        "the signature is all that is added"
+    );
+    assert!(verifier.verify(&mut answer, SystemTime::now()).unwrap());
+    let header = Header::read(&answer).unwrap();
+    assert!(header.has(Header::QR | Header::TC));
+    assert_eq!(header.counts, [1, 0, 0, 0]);
+}
+
+/// Who asks and ends its side still hears what takes a while.
+#[test]
+fn who_asks_no_more_gets_what_it_asked_for() {
+    struct Slow;
+
+    impl Extension for Slow {
+        fn answer(&self, _: &Request<'_>, _: &Asker) -> Option<Reply> {
+            Some(Reply::Later(Box::pin(async {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                Reply::Rcode(Rcode::NOERROR)
+            })))
+        }
+    }
+
+    testing::run(async {
+        let schemes = Schemes::new();
+        let mut options = AuthorityOptions::default();
+        options.extension = Some(Arc::new(Slow));
+        let authority = Authority::new(Zones::new(), options);
+        let tcp: ServerEndpoint = "mem:tcp".parse().unwrap();
+        let mut options = ServerOptions::from(authority.limits());
+        options.schemes = schemes.clone();
+        let _tcp = tcp.listen_with(authority.handler(), options).await.unwrap();
+        let mut connection = connect(&schemes).await;
+        let mut notify = question("example", "SOA");
+        notify[2] |= 4 << 3;
+        connection.write_all(&frame(&notify)).await.unwrap();
+        connection.shutdown().await.unwrap();
+        let start = tokio::time::Instant::now();
+        let answer = rest(&mut connection).await;
+        assert_eq!(answer.len(), 2 + notify.len());
+        assert!(start.elapsed() < Duration::from_secs(4), "and no longer");
+    });
 }
