@@ -25,7 +25,7 @@ use ropewalk_bench_kit::{
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _},
     net::TcpStream,
-    sync::mpsc,
+    sync::{Barrier, mpsc},
 };
 
 use crate::{
@@ -88,7 +88,7 @@ pub(crate) fn crowd(options: &Options) -> Vec<Line> {
     for (crowd, own) in crowds.iter().zip(&samples) {
         let p99 = Spread::of(own.iter().map(|s| s.p99 / 1e6));
         let cpu = Spread::of(own.iter().map(|s| s.sample.cpu));
-        println!("  {:<24}{p99:>24} ms{cpu:>32} ns", crowd.name);
+        println!("  {:<24}{p99} ms, {cpu} ns", crowd.name);
     }
     println!();
     crowds.into_iter().for_each(Crowd::disperse);
@@ -251,15 +251,20 @@ pub(crate) fn hold(what: &str) -> io::Result<()> {
         let heard = Arc::new(heard);
         while let Some(order) = orders.next_line().await? {
             if order == "join" {
+                let there = Arc::new(Barrier::new(members + 1));
                 for mut client in clients.drain(..) {
-                    client.join(CHANNEL).await;
-                    let heard = heard.clone();
+                    let (heard, there) = (heard.clone(), there.clone());
+                    // All at a time: where an answer comes in several pieces, each join waits
+                    // for a delayed acknowledgement.
                     tokio::spawn(async move {
+                        client.join(CHANNEL).await;
+                        there.wait().await;
                         client.until(|message| message.is("PRIVMSG")).await;
                         let _ = heard.send(Instant::now());
                         listen(client.into_stream(), &heard).await;
                     });
                 }
+                there.wait().await;
                 speaker.join(CHANNEL).await;
                 speaker.send(MESSAGE).await;
                 for _ in 0..members {
