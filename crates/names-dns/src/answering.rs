@@ -17,7 +17,7 @@ use ropewalk_core::{
     Framing, Handler, Input, Peer, Protocol, Result, Transport,
 };
 
-use crate::proto::walk::HEADER;
+use crate::proto::Header;
 
 /// How a request came.
 #[derive(Clone, Debug)]
@@ -230,7 +230,7 @@ impl<A: Answers> Protocol for AnswerStream<A> {
         while self.pending < self.limits.pending.max(1) && t.is_writable() {
             let frame: Option<&[u8]> = data.frame(Framing::Length16, usize::from(u16::MAX))?;
             let Some(request) = frame else { break };
-            if request.len() < HEADER {
+            if request.len() < Header::LENGTH {
                 return Err(NoMessage(request.len()).into());
             }
             let asked = Asked {

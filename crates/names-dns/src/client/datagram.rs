@@ -1,10 +1,22 @@
 //! Questions by datagrams, from ports that cannot be foreseen.
 //!
 //! A question that is asked alone has a socket of its own, and so a port that the system draws. Of
-//! many at a time up to [`SHARE`] have one together: what a forger has to guess is the same, since
-//! the port of any of them is one of all there are; and no port lives longer than those questions,
-//! so that there is no time to find it out. The ids on one socket differ, so a forgery can meet one
+//! many at a time up to [`per_port`](super::ResolverOptions::per_port) have one together. No port
+//! lives longer than those questions. The ids on one socket differ, so a forgery can meet one
 //! question at most.
+//!
+//! What a forger has to guess for one question, before the answer is there (RFC 5452, section 8):
+//! - the id: 16 bits, drawn anew for each;
+//! - the port: on Linux one of 28,232 (`net.ipv4.ip_local_port_range`), 14.8 bits. That others share
+//!   it takes nothing off, since a forgery is for one question and its port is as unknown as before.
+//!   What sharing does take is time: who finds ports by probing has as long as the last of a port's
+//!   questions, not the first. Sockets are connected, so a probe from elsewhere is told nothing;
+//! - the case: a bit for each letter of the name (0x20), 14 for `www.example.org.`, none for `1.`;
+//! - with a server that has cookies: 64 bits more, and then nothing else matters.
+//!
+//! So 30.8 bits at the least: half a thousand million datagrams for one chance in four, within the
+//! tenth of a second that an answer takes. A name of few letters has no more than that; a wrong case
+//! or cookie is answered by asking over a stream, which nobody forges blindly.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -23,15 +35,14 @@ use crate::proto::exchange::{
     pending::{Arrival, Pending},
 };
 
-/// Questions that go from one port in all.
-const SHARE: usize = 32;
-
 type Asker = oneshot::Sender<Result<Vec<u8>, Trouble>>;
 
 /// The ports from which one server is asked.
 pub(super) struct Ports {
     endpoint: ClientEndpoint,
     options: DatagramOptions,
+    /// Questions that go from one port in all.
+    per_port: usize,
     counters: Counters,
     /// Those that may be given more questions.
     open: Mutex<Vec<Arc<Port>>>,
@@ -46,12 +57,19 @@ struct Port {
 }
 
 impl Ports {
-    pub(super) fn new(endpoint: ClientEndpoint, schemes: Schemes, counters: Counters) -> Self {
+    pub(super) fn new(
+        endpoint: ClientEndpoint,
+        schemes: Schemes,
+        per_port: usize,
+        counters: Counters,
+    ) -> Self {
+        let per_port = per_port.max(1);
         let mut options = DatagramOptions::from(schemes);
-        options.inbox = SHARE;
+        options.inbox = per_port;
         Self {
             endpoint,
             options,
+            per_port,
             counters,
             open: Mutex::default(),
         }
@@ -87,7 +105,9 @@ impl Ports {
             given: AtomicUsize::new(1),
             out: AtomicUsize::new(1),
         });
-        self.lock().push(port.clone());
+        if self.per_port > 1 {
+            self.lock().push(port.clone());
+        }
         Ok(Lease { ports: self, port })
     }
 
@@ -96,7 +116,7 @@ impl Ports {
         let mut open = self.lock();
         let port = open.last()?.clone();
         port.out.fetch_add(1, Relaxed);
-        if port.given.fetch_add(1, Relaxed) + 1 >= SHARE || port.handle.is_closed() {
+        if port.given.fetch_add(1, Relaxed) + 1 >= self.per_port || port.handle.is_closed() {
             open.pop();
         }
         Some(port)

@@ -2,19 +2,22 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Instant, SystemTime},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
 };
 
-use super::network::LOOK_EVERY;
-use crate::proto::Hosts;
+use super::network::now;
+use crate::proto::{Hosts, ResolvConf};
+
+/// How often the files are looked at, at most.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Bytes of such a file that are read: those with lists of names to block have some megabytes.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// By what a file's change shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+struct Stamp {
     modified: Option<SystemTime>,
     length: u64,
     #[cfg(unix)]
@@ -23,7 +26,7 @@ pub(super) struct Stamp {
 
 impl Stamp {
     /// `None` where there is no such file.
-    pub(super) fn of(path: &Path) -> Option<Self> {
+    fn of(path: &Path) -> Option<Self> {
         let data = std::fs::metadata(path).ok()?;
         Some(Self {
             modified: data.modified().ok(),
@@ -35,7 +38,7 @@ impl Stamp {
 }
 
 /// The text of a file; empty where it cannot be read, which the log tells.
-pub(super) fn read(path: &Path) -> String {
+fn read(path: &Path) -> String {
     let read = || -> std::io::Result<String> {
         let file = std::fs::File::open(path)?;
         let mut text = Vec::new();
@@ -48,41 +51,93 @@ pub(super) fn read(path: &Path) -> String {
     })
 }
 
-/// A hosts file.
-pub(super) struct HostsFile {
-    path: PathBuf,
-    state: Mutex<State>,
+/// The files of a resolver.
+pub(super) struct Files {
+    paths: Paths,
+    looked: Mutex<Option<Instant>>,
+    /// Held while looking, so that the others wait for that.
+    seen: tokio::sync::Mutex<Seen>,
 }
 
-#[derive(Default)]
-struct State {
-    hosts: Arc<Hosts>,
-    looked: Option<Instant>,
-    seen: Option<Stamp>,
+#[derive(Clone)]
+struct Paths {
+    resolv_conf: PathBuf,
+    hosts: PathBuf,
 }
 
-impl HostsFile {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            state: Mutex::default(),
-        }
+/// What was there when they were looked at last; `None` for no file.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    resolv_conf: Option<Stamp>,
+    hosts: Option<Stamp>,
+}
+
+/// What has changed.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    pub(super) resolv_conf: Option<ResolvConf>,
+    pub(super) hosts: Option<Hosts>,
+}
+
+impl Files {
+    /// Reads resolv.conf, on the caller's thread: whoever makes a resolver is not yet answering
+    /// anybody. The other file is read when something is asked.
+    pub(super) fn new(resolv_conf: PathBuf, hosts: PathBuf) -> (Self, ResolvConf) {
+        let seen = Seen {
+            resolv_conf: Stamp::of(&resolv_conf),
+            hosts: None,
+        };
+        let conf = ResolvConf::parse(&read(&resolv_conf));
+        let files = Self {
+            paths: Paths { resolv_conf, hosts },
+            looked: Mutex::default(),
+            seen: tokio::sync::Mutex::new(seen),
+        };
+        (files, conf)
     }
 
-    /// What it says now.
-    pub(super) fn current(&self, now: Instant) -> Arc<Hosts> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.looked.is_none_or(|looked| now - looked >= LOOK_EVERY) {
-            let stamp = Stamp::of(&self.path);
-            if stamp != state.seen || state.looked.is_none() {
-                state.hosts = Arc::new(match stamp {
-                    Some(_) => Hosts::parse(&read(&self.path)),
-                    None => Hosts::default(),
-                });
-                state.seen = stamp;
-            }
-            state.looked = Some(now);
+    /// What is new, at most once in [`LOOK_EVERY`]; on a thread that may wait for a disk, or for a
+    /// server's disk. `None` if nobody looked.
+    pub(super) async fn look(&self) -> Option<News> {
+        if !self.is_due() {
+            return None;
         }
-        state.hosts.clone()
+        let mut seen = self.seen.lock().await;
+        // Another may have looked in the meantime.
+        if !self.is_due() {
+            return None;
+        }
+        let (paths, before) = (self.paths.clone(), seen.clone());
+        let looking = tokio::task::spawn_blocking(move || paths.look(before));
+        let (news, now_seen) = looking.await.ok()?;
+        *seen = now_seen;
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(now());
+        Some(news)
+    }
+
+    fn is_due(&self) -> bool {
+        let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.is_none_or(|looked| now() - looked >= LOOK_EVERY)
+    }
+}
+
+impl Paths {
+    fn look(&self, mut seen: Seen) -> (News, Seen) {
+        let mut news = News::default();
+        let stamp = Stamp::of(&self.resolv_conf);
+        // A file that is gone for a moment is being replaced.
+        if stamp.is_some() && stamp != seen.resolv_conf {
+            news.resolv_conf = Some(ResolvConf::parse(&read(&self.resolv_conf)));
+            seen.resolv_conf = stamp;
+        }
+        let stamp = Stamp::of(&self.hosts);
+        if stamp != seen.hosts {
+            news.hosts = Some(match stamp {
+                Some(_) => Hosts::parse(&read(&self.hosts)),
+                None => Hosts::default(),
+            });
+            seen.hosts = stamp;
+        }
+        (news, seen)
     }
 }

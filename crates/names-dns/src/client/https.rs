@@ -24,11 +24,12 @@ use tokio::task::JoinSet;
 
 use super::Counters;
 use crate::proto::{
+    RecordType,
     exchange::{
         Trouble,
         pending::{Arrival, Pending},
     },
-    walk::{OPT, Walk},
+    walk::Walk,
 };
 
 /// The media type of a message (RFC 8484, section 6).
@@ -217,8 +218,8 @@ fn grow_older(message: &mut [u8], age: u32) {
     let ttls: Vec<_> = walk
         .records()
         .flatten()
-        .filter(|record| record.record_type != OPT)
-        .map(|record| (record.ttl_at, record.ttl))
+        .filter(|record| record.record_type != RecordType::OPT)
+        .map(|record| (record.ttl_at(), record.ttl))
         .collect();
     for (at, ttl) in ttls {
         message[at..at + 4].copy_from_slice(&ttl.saturating_sub(age).to_be_bytes());

@@ -148,6 +148,7 @@ impl Resolver {
         record_type: RecordType,
     ) -> Result<Lookup, LookupError> {
         let name = read(name)?;
+        self.inner.look().await;
         let mut nothing = None;
         for candidate in self.inner.candidates(&name) {
             match self.lookup_whole(&candidate, record_type).await {
@@ -173,6 +174,7 @@ impl Resolver {
         if let Ok(address) = bare.unwrap_or(host).parse::<IpAddr>() {
             return Ok(vec![address]);
         }
+        self.inner.look().await;
         if let Some(hosts) = self.inner.hosts() {
             let known = hosts.addresses(host).to_vec();
             let known = interleaved(known, self.inner.options.families);
@@ -283,6 +285,7 @@ impl Resolver {
     /// # Errors
     /// As [`lookup`](Self::lookup).
     pub async fn reverse(&self, address: IpAddr) -> Result<Vec<Name>, LookupError> {
+        self.inner.look().await;
         if let Some(hosts) = self.inner.hosts() {
             let names = hosts.names(address);
             if !names.is_empty() {
@@ -343,7 +346,7 @@ impl Resolver {
             let query = Query::new(&name, record_type).dnssec_ok(options.dnssec_ok);
             let answer = self.resolve(&query).await.map_err(|failed| failed.error)?;
             ttl = ttl.min(answer.found.remaining);
-            is_stale |= answer.found.is_stale && answer.found.is_held;
+            is_stale |= answer.found.is_stale;
             let message = self.checked(&query, &answer)?;
             let before = aliases.len();
             let end = follow(
@@ -370,7 +373,8 @@ impl Resolver {
                 End::Name(end) if aliases.len() > before && !negative => name = end,
                 End::Name(end) => {
                     let query = Query::new(&end, record_type);
-                    let ttl = (!answer.found.is_stale).then_some(answer.found.remaining);
+                    let remaining = answer.found.remaining;
+                    let ttl = (!answer.found.is_stale && !remaining.is_zero()).then_some(remaining);
                     return Err(match answer.found.kind {
                         Kind::NoName => LookupError::NoName { query, ttl },
                         _ => LookupError::NoRecords { query, ttl },

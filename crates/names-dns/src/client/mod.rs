@@ -39,7 +39,7 @@ use std::{
     collections::HashMap,
     fmt,
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -58,10 +58,11 @@ pub use crate::proto::{
     exchange::{ExchangeOptions, Selection},
     srv_order,
 };
+use crate::proto::{Section, walk::Walk};
 pub use error::LookupError;
-use files::{HostsFile, Stamp};
+use files::Files;
 pub use lookup::Lookup;
-use network::{Current, LOOK_EVERY, Network, now};
+use network::{Current, Network, now};
 pub use options::{Families, ResolverOptions};
 pub use srv::{SrvError, SrvScheme};
 pub use upstream::{Upstream, UpstreamError};
@@ -79,8 +80,7 @@ pub(crate) struct Inner {
     pub(crate) cache: Cache,
     counters: Counters,
     current: Mutex<Current>,
-    resolv_conf: Option<PathBuf>,
-    hosts: Option<HostsFile>,
+    files: Option<Files>,
     flying: Mutex<Flying>,
 }
 
@@ -128,7 +128,7 @@ impl Resolver {
         let mut conf = ResolvConf::default();
         conf.search.clone_from(&options.search);
         conf.ndots = options.ndots;
-        Self::build(options, counters, network, conf, None, None)
+        Self::build(options, counters, network, conf, None)
     }
 
     /// As the system is configured: the servers and options of `/etc/resolv.conf`, and the names of
@@ -139,7 +139,8 @@ impl Resolver {
     }
 
     /// As these files say, read again when they change; they are looked at once a second at most,
-    /// when something is asked. What the options say of servers' order, rounds and search the file
+    /// when something is asked, on a thread of their own. resolv.conf is also read here, which may
+    /// wait for the disk. What the options say of servers' order, rounds and search the file
     /// overrules.
     pub fn from_files(
         resolv_conf: impl AsRef<Path>,
@@ -147,10 +148,10 @@ impl Resolver {
         options: ResolverOptions,
     ) -> Self {
         let counters = Counters::new(options.metrics.as_ref());
-        let path = resolv_conf.as_ref().to_owned();
-        let (network, conf) = configured(&path, &options, &counters);
-        let hosts = HostsFile::new(hosts.as_ref().to_owned());
-        Self::build(options, counters, network, conf, Some(path), Some(hosts))
+        let (resolv_conf, hosts) = (resolv_conf.as_ref().to_owned(), hosts.as_ref().to_owned());
+        let (files, conf) = Files::new(resolv_conf, hosts);
+        let (network, conf) = configured(conf, &options, &counters);
+        Self::build(options, counters, network, conf, Some(files))
     }
 
     fn build(
@@ -158,10 +159,8 @@ impl Resolver {
         counters: Counters,
         network: Network,
         conf: ResolvConf,
-        resolv_conf: Option<PathBuf>,
-        hosts: Option<HostsFile>,
+        files: Option<Files>,
     ) -> Self {
-        let seen = resolv_conf.as_deref().and_then(Stamp::of);
         Self {
             inner: Arc::new(Inner {
                 cache: Cache::new(options.cache.clone()),
@@ -169,11 +168,9 @@ impl Resolver {
                 current: Mutex::new(Current {
                     network: Arc::new(network),
                     conf,
-                    looked: None,
-                    seen,
+                    hosts: files.is_some().then(Arc::default),
                 }),
-                resolv_conf,
-                hosts,
+                files,
                 flying: Mutex::default(),
                 options,
             }),
@@ -278,28 +275,25 @@ impl Inner {
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(path) = &self.resolv_conf else {
-            return current;
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up what the files say now, if it is time to look.
+    async fn look(&self) {
+        let Some(files) = &self.files else { return };
+        let Some(news) = files.look().await else {
+            return;
         };
-        let now = now();
-        if current
-            .looked
-            .is_some_and(|looked| now - looked < LOOK_EVERY)
-        {
-            return current;
-        }
-        current.looked = Some(now);
-        let stamp = Stamp::of(path);
-        // A file that is gone for a moment is being replaced.
-        if stamp.is_some() && stamp != current.seen {
-            let (network, conf) = configured(path, &self.options, &self.counters);
-            tracing::info!(path = %path.display(), servers = conf.servers.len(), "read again");
+        if let Some(conf) = news.resolv_conf {
+            let (network, conf) = configured(conf, &self.options, &self.counters);
+            tracing::info!(servers = conf.servers.len(), "read the servers again");
+            let mut current = self.current();
             current.network = Arc::new(network);
             current.conf = conf;
-            current.seen = stamp;
         }
-        current
+        if let Some(hosts) = news.hosts {
+            self.current().hosts = Some(Arc::new(hosts));
+        }
     }
 
     /// The names to ask for, for one that somebody typed.
@@ -308,7 +302,7 @@ impl Inner {
     }
 
     fn hosts(&self) -> Option<Arc<Hosts>> {
-        Some(self.hosts.as_ref()?.current(now()))
+        self.current().hosts.clone()
     }
 
     /// Asks the servers, together with whoever asks them the same just now.
@@ -355,6 +349,7 @@ struct Landing {
 impl Landing {
     async fn fly(&self) -> Outcome {
         let (inner, query) = (&self.inner, &self.query);
+        inner.look().await;
         let network = inner.network();
         let result = network.ask(query).await;
         let now = now();
@@ -420,7 +415,7 @@ impl Drop for Landing {
 /// Takes the OPT record off, and all that stands behind it.
 fn strip(message: &mut Vec<u8>) {
     message[..2].fill(0);
-    let Ok(walk) = crate::proto::walk::Walk::read(message) else {
+    let Ok(walk) = Walk::read(message) else {
         return;
     };
     let Some(opt) = walk.opt().ok().flatten() else {
@@ -429,7 +424,7 @@ fn strip(message: &mut Vec<u8>) {
     let before = walk
         .records()
         .flatten()
-        .filter(|r| r.section == 2 && r.start < opt.start);
+        .filter(|r| r.section == Section::Additional && r.start < opt.start);
     let (count, end) = (u16::try_from(before.count()).unwrap_or_default(), opt.start);
     message.truncate(end);
     message[10..12].copy_from_slice(&count.to_be_bytes());
@@ -437,13 +432,12 @@ fn strip(message: &mut Vec<u8>) {
 
 /// Servers and search as a resolv.conf has them.
 fn configured(
-    path: &Path,
+    mut conf: ResolvConf,
     options: &ResolverOptions,
     counters: &Counters,
 ) -> (Network, ResolvConf) {
-    let mut conf = ResolvConf::parse(&files::read(path));
     for (line, what) in &conf.unknown {
-        tracing::debug!(path = %path.display(), line, what, "passed over");
+        tracing::debug!(line, what, "a word of resolv.conf is passed over");
     }
     if conf.servers.is_empty() {
         conf.servers.push(IpAddr::from([127, 0, 0, 1]));

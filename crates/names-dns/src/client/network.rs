@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -51,7 +51,12 @@ impl Network {
             Connected {
                 name: upstream.to_string(),
                 ports: ports.map(|endpoint| {
-                    Ports::new(endpoint, options.schemes.clone(), counters.clone())
+                    Ports::new(
+                        endpoint,
+                        options.schemes.clone(),
+                        options.per_port,
+                        counters.clone(),
+                    )
                 }),
                 stream: streams(upstream, options, counters),
             }
@@ -195,8 +200,8 @@ fn read_refusal(message: &[u8]) -> (ResponseCode, Vec<ExtendedError>) {
         return (ResponseCode::ServFail, Vec::new());
     };
     let opt = walk.opt().ok().flatten();
-    let errors = opt.iter().flat_map(extended_errors).collect();
-    (response_code(&walk, opt.as_ref()), errors)
+    let errors = opt.iter().flat_map(|o| extended_errors(o)).collect();
+    (response_code(&walk, opt.as_deref()), errors)
 }
 
 fn streams(upstream: &Upstream, options: &ResolverOptions, counters: &Counters) -> Option<Streams> {
@@ -232,13 +237,10 @@ pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// The servers now, and how names are searched: exchanged whole when resolv.conf changes.
+/// What changes when the files do: the servers, how names are searched, and names that are known.
 pub(super) struct Current {
     pub(super) network: Arc<Network>,
     pub(super) conf: crate::proto::ResolvConf,
-    pub(super) looked: Option<Instant>,
-    pub(super) seen: Option<super::files::Stamp>,
+    /// `None` for a resolver without files.
+    pub(super) hosts: Option<Arc<crate::proto::Hosts>>,
 }
-
-/// How often the files are looked at, at most.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);

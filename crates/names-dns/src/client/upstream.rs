@@ -53,9 +53,13 @@ impl Upstream {
         self.ways
     }
 
-    /// Without datagrams (resolv.conf's `use-vc`).
-    pub(super) fn by_stream_alone(self) -> Self {
-        Self::plain(None, self.stream, Ways::STREAM)
+    /// Without datagrams, as resolv.conf's `use-vc` has it. One that has none is as it was.
+    #[must_use]
+    pub fn by_stream_alone(self) -> Self {
+        match self.datagram {
+            Some(_) => Self::plain(None, self.stream, Ways::STREAM),
+            None => self,
+        }
     }
 
     /// Connects here instead of where the URL says, whose name the server must still prove if this
@@ -123,6 +127,10 @@ impl FromStr for Upstream {
             return Self::from_url(text).map_err(refuse);
             #[cfg(not(feature = "doh"))]
             return Err(refuse("built without DNS over HTTPS".to_owned()));
+        }
+        // Schemes are open to programs, so this would wait for one that nobody will ever register.
+        if lower.starts_with("http:") {
+            return Err(refuse("DNS over HTTPS begins with https:".to_owned()));
         }
         // An address and port alone.
         if let Ok(address) = text.parse::<std::net::SocketAddr>() {

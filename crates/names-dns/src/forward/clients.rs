@@ -1,4 +1,6 @@
 //! What each client may have: so many questions out, and so many a second.
+//!
+//! An address that is shown to be the client's own and one that a datagram only says are two clients.
 
 use std::{
     collections::HashMap,
@@ -16,8 +18,11 @@ const MOST: usize = 65_536;
 pub(super) struct Clients {
     per_client: usize,
     rate: Option<u32>,
-    clients: Mutex<HashMap<IpAddr, Client>>,
+    clients: Mutex<HashMap<Who, Client>>,
 }
+
+/// A network, and whether the address was proven.
+type Who = (IpAddr, bool);
 
 struct Client {
     out: usize,
@@ -36,14 +41,14 @@ impl Clients {
     }
 
     /// Whether a client may ask one more this second.
-    pub(super) fn admits(&self, client: Option<IpAddr>, now: Instant) -> bool {
+    pub(super) fn admits(&self, client: Option<IpAddr>, is_proven: bool, now: Instant) -> bool {
         let (Some(rate), Some(network)) = (self.rate, client.and_then(network)) else {
             return true;
         };
         let full = u64::from(rate) * 1000;
         let mut clients = self.lock();
         make_room(&mut clients);
-        let client = clients.entry(network).or_insert(Client {
+        let client = clients.entry((network, is_proven)).or_insert(Client {
             out: 0,
             credit: full,
             at: None,
@@ -60,13 +65,17 @@ impl Clients {
     }
 
     /// One question more is out; `None` if it has too many.
-    pub(super) fn enter(self: &Arc<Self>, client: Option<IpAddr>) -> Option<Option<Entered>> {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        client: Option<IpAddr>,
+        is_proven: bool,
+    ) -> Option<Option<Entered>> {
         let Some(network) = client.and_then(network) else {
             return Some(None);
         };
         let mut clients = self.lock();
         make_room(&mut clients);
-        let client = clients.entry(network).or_insert(Client {
+        let client = clients.entry((network, is_proven)).or_insert(Client {
             out: 0,
             credit: u64::from(self.rate.unwrap_or_default()) * 1000,
             at: None,
@@ -77,16 +86,16 @@ impl Clients {
         client.out += 1;
         Some(Some(Entered {
             clients: self.clone(),
-            network,
+            who: (network, is_proven),
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Client>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Who, Client>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn make_room(clients: &mut HashMap<IpAddr, Client>) {
+fn make_room(clients: &mut HashMap<Who, Client>) {
     if clients.len() >= MOST {
         clients.retain(|_, client| client.out > 0);
     }
@@ -106,16 +115,16 @@ fn network(address: IpAddr) -> Option<IpAddr> {
 /// A client's question that is out, until it is dropped.
 pub(super) struct Entered {
     clients: Arc<Clients>,
-    network: IpAddr,
+    who: Who,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         let mut clients = self.clients.lock();
-        if let Some(client) = clients.get_mut(&self.network) {
+        if let Some(client) = clients.get_mut(&self.who) {
             client.out -= 1;
             if client.out == 0 && client.at.is_none() {
-                clients.remove(&self.network);
+                clients.remove(&self.who);
             }
         }
     }
@@ -161,13 +170,19 @@ mod tests {
     fn a_client_has_its_share_and_no_more() {
         let clients = Arc::new(Clients::new(2, None));
         let ip = |text: &str| Some(text.parse().unwrap());
-        let first = clients.enter(ip("2001:db8::1")).unwrap();
-        let _second = clients.enter(ip("2001:db8::2")).unwrap();
-        assert!(clients.enter(ip("2001:db8::3")).is_none(), "one network");
-        assert!(clients.enter(ip("2001:db8:0:1::3")).is_some());
+        let first = clients.enter(ip("2001:db8::1"), false).unwrap();
+        let _second = clients.enter(ip("2001:db8::2"), false).unwrap();
+        assert!(
+            clients.enter(ip("2001:db8::3"), false).is_none(),
+            "one network"
+        );
+        assert!(clients.enter(ip("2001:db8::3"), true).is_some(), "proven");
+        assert!(clients.enter(ip("2001:db8:0:1::3"), false).is_some());
         drop(first);
-        assert!(clients.enter(ip("2001:db8::3")).is_some());
-        let own: Vec<_> = (0..9).map(|_| clients.enter(ip("127.0.0.1"))).collect();
+        assert!(clients.enter(ip("2001:db8::3"), false).is_some());
+        let own: Vec<_> = (0..9)
+            .map(|_| clients.enter(ip("127.0.0.1"), false))
+            .collect();
         assert!(own.iter().all(Option::is_some));
     }
 
@@ -177,7 +192,7 @@ mod tests {
         let (ip, mut now) = (Some("192.0.2.1".parse().unwrap()), Instant::now());
         let mut asked = 0;
         for _ in 0..300 {
-            asked += u32::from(clients.admits(ip, now));
+            asked += u32::from(clients.admits(ip, false, now));
             now += Duration::from_millis(10);
         }
         assert!(

@@ -38,7 +38,7 @@ use std::{
 
 use clients::{Clients, Ticket};
 use hickory_proto::rr::{Name, RecordType};
-use reply::{Code, Request};
+use reply::{Cookies, Request};
 use ropewalk_core::{
     DatagramOptions, Handler, Metrics,
     metrics::{Counter, Gauge},
@@ -47,7 +47,8 @@ use ropewalk_core::{
 use crate::{
     answering::{AnswerDatagrams, Answers, Asked, StreamLimits, Taken, answer_streams},
     client::{Found, Kind, Resolver},
-    proto::{ExtendedError, Key, Query, private, special},
+    proto::{Class, ExtendedError, Header, Key, Query, Rcode, private, special},
+    server::CookieSecret,
 };
 
 /// How a [`Forwarder`] works.
@@ -61,10 +62,22 @@ pub struct ForwarderOptions {
     pub payload: u16,
     /// Questions of one client (an IPv4 address, an IPv6 /64) that are out at a time; further ones
     /// are refused. Those of this machine do not count. Default 256.
+    ///
+    /// Here and in [`rate`](Self::rate), who shows that its address is its own, by a stream or a good
+    /// cookie, is counted apart from those who only say that address: a flood in a client's name
+    /// takes nothing from a client with cookies.
     pub per_client: usize,
-    /// Questions a second of one client, with a second's worth in advance; further ones are refused.
-    /// Those of this machine do not count. Default none.
+    /// Questions a second of one client, with a second's worth in advance; further ones are refused,
+    /// or over datagrams without a good cookie dropped, and every second one cut short with TC, so
+    /// that a forwarder is no weapon against whose address is forged. Those of this machine do not
+    /// count. Default none: it answers its own networks alone, which can keep forged addresses out.
+    ///
+    /// An authority's limit of equal answers does not suit a forwarder: its clients are few, and ask
+    /// for the same names all day.
     pub rate: Option<u32>,
+    /// What server cookies are made with (RFC 7873, RFC 9018); `None` answers without. Servers of
+    /// one address must have the same. Default one drawn at random.
+    pub cookies: Option<CookieSecret>,
     /// Questions of all clients that are out at a time. Default 10,000.
     pub pending: usize,
     /// What a connection may do.
@@ -94,6 +107,7 @@ impl Default for ForwarderOptions {
             payload: 1232,
             per_client: 256,
             rate: None,
+            cookies: Some(CookieSecret::random()),
             pending: 10_000,
             streams: StreamLimits::default(),
             rebinding_filter: false,
@@ -126,6 +140,7 @@ pub struct Shared {
     counters: Counters,
     pending: Arc<AtomicUsize>,
     probe: Arc<Probe>,
+    slips: AtomicUsize,
 }
 
 impl Forwarder {
@@ -141,6 +156,7 @@ impl Forwarder {
             counters: Counters::new(options.metrics.as_ref()),
             pending: Arc::default(),
             probe: Arc::new(Probe::new()),
+            slips: AtomicUsize::new(0),
             resolver,
             options,
         }))
@@ -207,7 +223,10 @@ impl fmt::Debug for Shared {
 
 impl Answers for Shared {
     fn take(&self, bytes: &[u8], asked: &Asked<'_>, out: &mut Vec<u8>) -> Taken {
-        let Some(read) = Request::read(bytes, asked) else {
+        let client = asked.from.inet().map(|address| address.ip().to_canonical());
+        let cookies = self.options.cookies.as_ref().zip(client);
+        let cookies = cookies.map(|(secret, client)| Cookies { secret, client });
+        let Some(read) = Request::read(bytes, asked, cookies) else {
             // Answers, and what is too short to be anything, are never answered.
             self.counters.ignored.increment();
             return Taken::Nothing;
@@ -220,20 +239,22 @@ impl Answers for Shared {
                 return Taken::Answered;
             }
         };
-        let client = asked.from.inet().map(|address| address.ip().to_canonical());
         // What is no address of the Internet is this machine's own.
         if client.is_some_and(|ip| !(self.options.allow)(ip)) {
             self.counters.refused.increment();
-            return self.refuse(&request, Code::REFUSED, ExtendedError::PROHIBITED, "", out);
+            return self.refuse(&request, Rcode::REFUSED, ExtendedError::PROHIBITED, "", out);
         }
         if let Some(taken) = self.local(&request, out) {
             return taken;
         }
-        if !self.clients.admits(client, asked.now) {
+        if !self.clients.admits(client, request.is_proven(), asked.now) {
             self.counters.limited.increment();
+            if !request.is_proven() {
+                return self.slip(&request, out);
+            }
             return self.refuse(
                 &request,
-                Code::REFUSED,
+                Rcode::REFUSED,
                 ExtendedError::PROHIBITED,
                 "too many",
                 out,
@@ -264,33 +285,34 @@ impl Answers for Shared {
 impl Shared {
     /// What is answered without asking anybody.
     fn local(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Option<Taken> {
-        const AXFR: u16 = 252;
-        const IXFR: u16 = 251;
-        const IN: u16 = 1;
         let walk = &request.walk;
-        let (record_type, class) = (walk.record_type(), walk.class());
+        let (record_type, class) = walk.asked()?;
         let refuse = |code, why, out: &mut Vec<u8>| {
             Some(self.refuse(request, code, ExtendedError::OTHER, why, out))
         };
-        if matches!(record_type, AXFR | IXFR) || (128..=254).contains(&record_type) {
-            return refuse(Code::NOTIMP, "no transfers, no types for transactions", out);
+        if (128..=254).contains(&record_type.0) {
+            return refuse(
+                Rcode::NOTIMP,
+                "no transfers, no types for transactions",
+                out,
+            );
         }
-        if class != IN {
-            return refuse(Code::REFUSED, "class IN alone", out);
+        if class != Class::IN {
+            return refuse(Rcode::REFUSED, "class IN alone", out);
         }
         if self.probe.is(walk.name()) {
             self.probe.seen.store(true, Relaxed);
-            return refuse(Code::REFUSED, "a probe for circles came back", out);
+            return refuse(Rcode::REFUSED, "a probe for circles came back", out);
         }
-        if !walk.recursion_desired() {
+        if !walk.header().has(Header::RD) {
             // What others asked is nobody's business.
-            return refuse(Code::REFUSED, "recursion is all there is", out);
+            return refuse(Rcode::REFUSED, "recursion is all there is", out);
         }
         let name: Name =
             hickory_proto::serialize::binary::BinDecodable::from_bytes(last_label(walk.name()))
                 .ok()?;
         match special::of(&name)? {
-            special::Special::Nowhere => reply::write_empty(request, Code::NXDOMAIN, out),
+            special::Special::Nowhere => reply::write_empty(request, Rcode::NXDOMAIN, out),
             special::Special::Loopback => reply::write_loopback(request, out),
         }
         request.end(&[], self.options.payload, out);
@@ -300,7 +322,7 @@ impl Shared {
     fn refuse(
         &self,
         request: &Request<'_>,
-        code: Code,
+        code: Rcode,
         why: u16,
         text: &str,
         out: &mut Vec<u8>,
@@ -308,6 +330,18 @@ impl Shared {
         reply::write_empty(request, code, out);
         let error = ExtendedError::new(why, text);
         request.end(&[error], self.options.payload, out);
+        Taken::Answered
+    }
+
+    /// What is said to one who asks too much, if it is one: of its address there is no proof, so
+    /// every second question gets nothing, and the others an answer that is no longer than they are
+    /// and that a real client asks again over a stream for.
+    fn slip(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Taken {
+        if self.slips.fetch_add(1, Relaxed) % 2 == 1 {
+            return Taken::Nothing;
+        }
+        reply::write_truncated(request, out);
+        request.end(&[], self.options.payload, out);
         Taken::Answered
     }
 
@@ -320,10 +354,10 @@ impl Shared {
         out: &mut Vec<u8>,
     ) -> Taken {
         let ticket = Ticket::new(&self.pending, self.options.pending)
-            .and_then(|ticket| Some(ticket.of(self.clients.enter(client)?)));
+            .and_then(|ticket| Some(ticket.of(self.clients.enter(client, request.is_proven())?)));
         let Some(ticket) = ticket else {
             self.counters.limited.increment();
-            let code = Code::SERVFAIL;
+            let code = Rcode::SERVFAIL;
             return self.refuse(
                 request,
                 code,
@@ -429,7 +463,7 @@ fn finish(
     {
         tracing::warn!(%address, "a public name has a private address");
         counters.filtered.increment();
-        reply::write_empty(request, Code::REFUSED, out);
+        reply::write_empty(request, Rcode::REFUSED, out);
         let why = ExtendedError::new(ExtendedError::BLOCKED, "a private address");
         return request.end(&[why], payload, out);
     }

@@ -16,9 +16,7 @@ use std::{
 };
 
 use super::{
-    ExtendedError, Query,
-    exchange::write::option,
-    walk::{HEADER, OPT, RawRecord, Walk},
+    Edns, ExtendedError, Header, OptionCode, Query, Rcode, Record, RecordType, Section, walk::Walk,
 };
 
 /// How much is kept, and for how long.
@@ -149,7 +147,12 @@ impl Cache {
     /// it; what may not be kept (a TTL of 0, a denial without its SOA) is not.
     pub fn store(&self, query: &Query, message: &[u8], now: Instant) -> Option<Found> {
         let entry = Entry::of_answer(query, message, &self.options, now)?;
-        let found = entry.found(&self.options, now);
+        // What came this moment is not stale, even if it holds no longer than that.
+        let found = Found {
+            remaining: entry.fresh_until - now,
+            is_stale: false,
+            ..entry.found(&self.options, now)
+        };
         if entry.fresh_until > now {
             self.put(query, entry);
         }
@@ -395,38 +398,38 @@ impl Entry {
     ) -> Option<Self> {
         let walk = Walk::read(message).ok()?;
         let is_same = walk.question().eq_ignore_ascii_case(query.wire());
-        if !walk.is_response() || walk.is_truncated() || !is_same {
+        let header = walk.header();
+        if !header.has(Header::QR) || header.has(Header::TC) || !is_same {
             return None;
         }
         let opt = walk.opt().ok()?;
-        let errors: Vec<ExtendedError> = opt.iter().flat_map(extended_errors).collect();
+        let errors: Vec<ExtendedError> = opt.iter().flat_map(|o| extended_errors(o)).collect();
         let (mut body, additional) = match &opt {
             Some(opt) => {
                 let before = walk.records().flatten();
-                let before = before.filter(|r| r.section == 2 && r.start < opt.start);
+                let before =
+                    before.filter(|r| r.section == Section::Additional && r.start < opt.start);
                 (message[..opt.start].to_vec(), before.count())
             }
-            None => (message.to_vec(), usize::from(walk.count(3))),
+            None => (message.to_vec(), usize::from(header.counts[3])),
         };
         // What stands behind the OPT record is left out: it is there to be helpful, and to move it
         // would mean to move what points into it.
         let additional = u16::try_from(additional).ok()?;
         body[10..12].copy_from_slice(&additional.to_be_bytes());
-        let records: Vec<RawRecord> = walk.records().collect::<Result<_, _>>().ok()?;
-        let records: Vec<RawRecord> = records
-            .into_iter()
-            .filter(|r| r.record_type != OPT && r.start < body.len())
-            .collect();
-        let wanted = u16::from(query.record_type());
+        let mut records: Vec<Record<'_>> = walk.records().collect::<Result<_, _>>().ok()?;
+        records.retain(|r| r.record_type != RecordType::OPT && r.start < body.len());
+        let wanted = RecordType(query.record_type().into());
         let has_wanted = records
             .iter()
-            .any(|r| r.section == 0 && (wanted == ANY || r.record_type == wanted));
-        let kind = match walk.response_code() {
-            3 => Kind::NoName,
-            0 if has_wanted => Kind::Records,
+            .filter(|r| r.section == Section::Answer)
+            .any(|r| wanted == RecordType::ANY || r.record_type == wanted);
+        let kind = match header.rcode() {
+            Rcode::NXDOMAIN => Kind::NoName,
+            Rcode::NOERROR if has_wanted => Kind::Records,
             // An alias alone: its target is yet to be asked for.
-            0 if walk.count(1) > 0 && !has_soa(&records) => Kind::Records,
-            0 => Kind::NoRecords,
+            Rcode::NOERROR if header.counts[1] > 0 && !has_soa(&records) => Kind::Records,
+            Rcode::NOERROR => Kind::NoRecords,
             _ => return None,
         };
         let is_negative = kind != Kind::Records;
@@ -447,14 +450,15 @@ impl Entry {
         for record in &records {
             // RFC 2181, section 8.
             let mut ttl = if record.ttl >> 31 == 1 { 0 } else { record.ttl };
-            if is_negative && record.section == 1 && record.record_type == SOA {
-                let minimum = body.get(record.data.clone())?.last_chunk()?;
+            if is_negative && is_soa(record) {
+                let minimum = record.rdata().last_chunk()?;
                 ttl = ttl.min(u32::from_be_bytes(*minimum));
             }
             let ttl = ttl.clamp(min, max);
             least = least.min(ttl);
-            body[record.ttl_at..record.ttl_at + 4].copy_from_slice(&ttl.to_be_bytes());
-            ttls.push(u16::try_from(record.ttl_at).ok()?);
+            let at = record.ttl_at();
+            body[at..at + 4].copy_from_slice(&ttl.to_be_bytes());
+            ttls.push(u16::try_from(at).ok()?);
         }
         let fresh_until = now + Duration::from_secs(least.into());
         Some(Self {
@@ -515,17 +519,20 @@ impl Entry {
     }
 }
 
-fn has_soa(records: &[RawRecord]) -> bool {
-    records
-        .iter()
-        .any(|r| r.section == 1 && r.record_type == SOA)
+fn has_soa(records: &[Record<'_>]) -> bool {
+    records.iter().any(is_soa)
+}
+
+fn is_soa(record: &Record<'_>) -> bool {
+    record.section == Section::Authority && record.record_type == RecordType::SOA
 }
 
 /// What a server says of its answer besides (RFC 8914); four at most.
-pub(crate) fn extended_errors(opt: &super::walk::Opt<'_>) -> Vec<ExtendedError> {
-    let errors = opt
+pub(crate) fn extended_errors(edns: &Edns<'_>) -> Vec<ExtendedError> {
+    let errors = edns
         .options()
-        .filter(|(code, _)| *code == option::EXTENDED_ERROR);
+        .flatten()
+        .filter(|(code, _)| *code == OptionCode::EXTENDED_ERROR);
     errors
         .take(4)
         .filter_map(|(_, data)| ExtendedError::read(data))
@@ -537,12 +544,9 @@ fn canonical(mut message: Vec<u8>, query: &Query) -> Box<[u8]> {
     message[..2].fill(0);
     message[2] &= !4;
     let name = query.wire_name();
-    message[HEADER..HEADER + name.len()].copy_from_slice(name);
+    message[Header::LENGTH..Header::LENGTH + name.len()].copy_from_slice(name);
     message.into()
 }
-
-const SOA: u16 = 6;
-const ANY: u16 = 255;
 
 /// What an entry costs beside its own bytes: the slot, its place in the map, and what the allocator
 /// adds to four pieces of memory.

@@ -349,6 +349,12 @@ impl<'a> Record<'a> {
         Ok(name)
     }
 
+    /// Where its TTL stands: before the length of its data.
+    #[cfg(feature = "client")]
+    pub(crate) fn ttl_at(&self) -> usize {
+        self.data.start - 6
+    }
+
     /// Its data as it stands in the message: names in it may be compressed.
     pub fn rdata(&self) -> &'a [u8] {
         &self.message[self.data.clone()]

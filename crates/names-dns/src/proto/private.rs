@@ -5,18 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::{rr::Name, serialize::binary::BinDecodable};
 
-use super::walk::Walk;
+use super::{RecordType, Section, walk::Walk};
 
 /// The first private address in an answer, unless its question is below one of `except`.
 pub(crate) fn found_in(message: &[u8], except: &[Name]) -> Option<IpAddr> {
-    const A: u16 = 1;
-    const AAAA: u16 = 28;
     let walk = Walk::read(message).ok()?;
     let address = walk.records().flatten().find_map(|record| {
-        let data = &message[record.data.clone()];
-        let address = match (record.section, record.record_type) {
-            (0 | 2, A) => IpAddr::from(<[u8; 4]>::try_from(data).ok()?),
-            (0 | 2, AAAA) => IpAddr::from(<[u8; 16]>::try_from(data).ok()?),
+        let data = record.rdata();
+        let address = match record.record_type {
+            _ if record.section == Section::Authority => return None,
+            RecordType::A => IpAddr::from(<[u8; 4]>::try_from(data).ok()?),
+            RecordType::AAAA => IpAddr::from(<[u8; 16]>::try_from(data).ok()?),
             _ => return None,
         };
         is_private(address).then_some(address)

@@ -8,8 +8,7 @@ use hickory_proto::{
 };
 
 #[cfg(any(feature = "server", test))]
-use super::walk::Walk;
-use super::walk::be16;
+use super::{Header, walk::Walk};
 
 /// A question, and what of its circumstances decides the answer: whether DNSSEC's records are wanted
 /// (the DO bit, RFC 3225), and whether they go unchecked (the CD bit, RFC 4035 section 3.2.2).
@@ -79,12 +78,12 @@ impl Query {
 
     /// The type that is asked for.
     pub fn record_type(&self) -> RecordType {
-        be16(&self.0, self.0.len() - 5).into()
+        self.word(5).into()
     }
 
     /// The class, which is nearly always IN.
     pub fn class(&self) -> DNSClass {
-        be16(&self.0, self.0.len() - 3).into()
+        self.word(3).into()
     }
 
     /// Whether DNSSEC's records are wanted.
@@ -95,6 +94,12 @@ impl Query {
     /// Whether the server is asked not to check.
     pub fn is_unchecked(&self) -> bool {
         self.bits() & CHECKING_DISABLED != 0
+    }
+
+    /// The two bytes that begin so far from the end.
+    fn word(&self, from_end: usize) -> u16 {
+        let at = self.0.len() - from_end;
+        u16::from_be_bytes([self.0[at], self.0[at + 1]])
     }
 
     fn bits(&self) -> u8 {
@@ -162,7 +167,7 @@ impl Key {
         // Lengths of labels are below 64, and so no letters.
         copy[..question.len() - 4].make_ascii_lowercase();
         let bits = u8::from(dnssec_ok) * DNSSEC_OK
-            + u8::from(walk.checking_disabled()) * CHECKING_DISABLED;
+            + u8::from(walk.header().has(Header::CD)) * CHECKING_DISABLED;
         key.bytes[key.length - 1] = bits;
         Some(key)
     }

@@ -38,7 +38,7 @@ impl fmt::Debug for CookieSecret {
 
 /// What a COOKIE option holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cookie {
+pub(crate) enum Cookie {
     /// A length that no cookie has: FORMERR (RFC 7873, section 5.2.2).
     Malformed,
     /// The client's part, and whether the server's part is there and ours.
@@ -46,7 +46,7 @@ pub(super) enum Cookie {
 }
 
 /// A cookie in an answer: the client's part and ours.
-pub(super) const LENGTH: usize = 24;
+pub(crate) const LENGTH: usize = 24;
 
 /// How old a cookie of ours may be, in seconds, and how far in the future: as
 /// RFC 9018, section 4.3, has it.
@@ -55,7 +55,7 @@ const NEWEST: u32 = 300;
 
 impl CookieSecret {
     /// Reads the option as it came from `from`.
-    pub(super) fn check(&self, option: &[u8], from: IpAddr, now: SystemTime) -> Cookie {
+    pub(crate) fn check(&self, option: &[u8], from: IpAddr, now: SystemTime) -> Cookie {
         let (Some((client, server)), 8 | 16..=40) = (option.split_first_chunk(), option.len())
         else {
             return Cookie::Malformed;
@@ -76,7 +76,7 @@ impl CookieSecret {
     }
 
     /// Both parts, for an answer.
-    pub(super) fn answer(&self, client: [u8; 8], to: IpAddr, now: SystemTime) -> [u8; LENGTH] {
+    pub(crate) fn answer(&self, client: [u8; 8], to: IpAddr, now: SystemTime) -> [u8; LENGTH] {
         let [t0, t1, t2, t3] = seconds(now).to_be_bytes();
         let server = self.make(client, [1, 0, 0, 0, t0, t1, t2, t3], to);
         let mut both = [0; LENGTH];

@@ -7,7 +7,7 @@
 
 mod answer;
 mod authority;
-mod cookies;
+pub(crate) mod cookies;
 mod counters;
 mod datagram;
 mod deny;

@@ -11,7 +11,7 @@
 
 pub(crate) mod pending;
 mod servers;
-pub(crate) mod write;
+mod write;
 
 use std::{
     collections::VecDeque,
@@ -20,10 +20,7 @@ use std::{
 
 use hickory_proto::op::ResponseCode;
 
-use super::{
-    Query,
-    walk::{Opt, Walk},
-};
+use super::{Edns, Header, OptionCode, Query, Rcode, RecordType, Section, walk::Walk};
 pub use servers::{Selection, Servers, Ways};
 
 /// How questions are asked.
@@ -319,13 +316,13 @@ impl Exchange {
         // What is cut off may be cut off anywhere.
         let opt = match walk.opt() {
             Ok(opt) => opt,
-            Err(_) if walk.is_truncated() => None,
+            Err(_) if walk.header().has(Header::TC) => None,
             Err(_) => return self.failed(number, Trouble::Malformed, servers, now),
         };
         let ways = servers.ways(server);
         let is_open = !ways.secure && self.options.cookies && sent.is_edns;
         if is_open {
-            let cookie = opt.as_ref().and_then(|o| o.option(write::option::COOKIE));
+            let cookie = opt.as_ref().and_then(|o| o.option(OptionCode::COOKIE));
             let is_ours = servers.check_cookie(server, &sent.cookie, cookie);
             match way {
                 Way::Datagram if !is_ours => {
@@ -338,14 +335,14 @@ impl Exchange {
             }
         }
         servers.answered(server, took);
-        if walk.is_truncated() {
+        if walk.header().has(Header::TC) {
             self.over(number, Trouble::Truncated);
             return match way {
                 Way::Datagram => self.by_stream(number, ways, now),
                 Way::Stream => self.give_up(number, now),
             };
         }
-        let code = response_code(&walk, opt.as_ref());
+        let code = response_code(&walk, opt.as_deref());
         match code {
             ResponseCode::NoError if is_lame(&walk, self.options.recursion_desired) => {
                 self.over(number, Trouble::Lame);
@@ -391,7 +388,7 @@ impl Exchange {
                 self.over(number, Trouble::Code(code));
                 let is_telling = |message: &[u8]| {
                     // SERVFAIL says more of the name than that a server refuses us.
-                    Walk::read(message).is_ok_and(|w| w.response_code() == 2)
+                    Walk::read(message).is_ok_and(|w| w.header().rcode() == Rcode::SERVFAIL)
                 };
                 if self.refusal.as_ref().is_none_or(|(_, m)| !is_telling(m)) {
                     self.refusal = Some((server, message));
@@ -548,10 +545,10 @@ impl Exchange {
 }
 
 /// All twelve bits of it.
-pub(crate) fn response_code(walk: &Walk<'_>, opt: Option<&Opt<'_>>) -> ResponseCode {
-    let high = opt.map_or(0, |opt| u16::from(opt.extended_code));
+pub(crate) fn response_code(walk: &Walk<'_>, edns: Option<&Edns<'_>>) -> ResponseCode {
+    let high = edns.map_or(0, |edns| u16::from(edns.extended_rcode));
     // BADVERS and BADSIG share a number; over OPT it is the former.
-    match high << 4 | u16::from(walk.response_code()) {
+    match high << 4 | walk.header().rcode().0 {
         16 => ResponseCode::BADVERS,
         code => code.into(),
     }
@@ -559,17 +556,16 @@ pub(crate) fn response_code(walk: &Walk<'_>, opt: Option<&Opt<'_>>) -> ResponseC
 
 /// Whether a server only knows who would know more. A resolver that was asked to look there does.
 fn is_lame(walk: &Walk<'_>, recursion_desired: bool) -> bool {
-    const NS: u16 = 2;
-    const SOA: u16 = 6;
-    if !recursion_desired || walk.count(1) > 0 || walk.recursion_available() || walk.authoritative()
-    {
+    let header = walk.header();
+    let says_what_it_knows = header.counts[1] > 0 || header.flags & (Header::RA | Header::AA) != 0;
+    if !recursion_desired || says_what_it_knows {
         return false;
     }
     let mut leads = false;
     for record in walk.records().flatten() {
         match (record.section, record.record_type) {
-            (1, SOA) => return false,
-            (1, NS) => leads = true,
+            (Section::Authority, RecordType::SOA) => return false,
+            (Section::Authority, RecordType::NS) => leads = true,
             _ => {}
         }
     }

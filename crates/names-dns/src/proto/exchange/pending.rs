@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::proto::walk::{HEADER, Walk};
+use crate::proto::{Header, Opcode, Rcode, walk::Walk};
 
 /// Questions that wait for their answers, by id.
 ///
@@ -97,22 +97,24 @@ impl<T> Pending<T> {
     /// The id, and whether the case is kept.
     fn verdict(&self, message: &[u8]) -> Option<(u16, bool)> {
         let walk = Walk::read(message).ok()?;
-        let (question, _) = self.questions.get(&walk.id())?;
-        if !walk.is_response() || walk.op_code() != 0 {
+        let header = walk.header();
+        let (question, _) = self.questions.get(&header.id)?;
+        if !header.has(Header::QR) || header.opcode() != Opcode::QUERY {
             return None;
         }
         if !walk.has_question() {
             // A server that could not read the question may leave it out: FORMERR and NOTIMP. All
             // that follows of it is that we ask more simply.
-            let is_bare = message.len() == HEADER && matches!(walk.response_code(), 1 | 4);
-            return is_bare.then_some((walk.id(), true));
+            let is_bare = message.len() == Header::LENGTH
+                && matches!(header.rcode(), Rcode::FORMERR | Rcode::NOTIMP);
+            return is_bare.then_some((header.id, true));
         }
         let name = walk.name().len();
         let echoed = walk.question();
         let is_same = echoed.len() == question.len()
             && echoed[name..] == question[name..]
             && echoed[..name].eq_ignore_ascii_case(&question[..name]);
-        is_same.then(|| (walk.id(), echoed[..name] == question[..name]))
+        is_same.then(|| (header.id, echoed[..name] == question[..name]))
     }
 
     /// All who wait, in the order of their ids.

@@ -226,7 +226,12 @@ fn with_cookie(bytes: Vec<u8>) -> impl FnOnce(&mut Message) {
 
 fn cookie_of(attempt: &Attempt) -> Vec<u8> {
     let walk = Walk::read(&attempt.query).unwrap();
-    walk.opt().unwrap().unwrap().option(10).unwrap().to_vec()
+    walk.opt()
+        .unwrap()
+        .unwrap()
+        .option(OptionCode::COOKIE)
+        .unwrap()
+        .to_vec()
 }
 
 #[test]

@@ -1,13 +1,6 @@
 //! Writing a query: header, question, and the OPT record with what we say of ourselves.
 
-use crate::proto::Query;
-
-/// EDNS options by their codes (IANA, "DNS EDNS0 Option Codes").
-pub(crate) mod option {
-    pub(crate) const COOKIE: u16 = 10;
-    pub(crate) const PADDING: u16 = 12;
-    pub(crate) const EXTENDED_ERROR: u16 = 15;
-}
+use crate::proto::{OptionCode, Query, put_option};
 
 /// A secure channel's queries are of a length that is a multiple of this (RFC 8467, section 4.1).
 const BLOCK: usize = 128;
@@ -48,23 +41,15 @@ pub(super) fn write(question: &Query, style: &Style<'_>) -> Vec<u8> {
     out.extend([0, 0, flags, 0, 0, 0]);
     let length_at = out.len() - 2;
     if !edns.cookie.is_empty() {
-        put_option(&mut out, option::COOKIE, edns.cookie);
+        put_option(&mut out, OptionCode::COOKIE, edns.cookie);
     }
     if edns.padded {
         let missing = (out.len() + 4).next_multiple_of(BLOCK) - (out.len() + 4);
-        put_option(&mut out, option::PADDING, &[0; BLOCK][..missing]);
+        put_option(&mut out, OptionCode::PADDING, &[0; BLOCK][..missing]);
     }
     let length = u16::try_from(out.len() - length_at - 2).unwrap_or_default();
     out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
     out
-}
-
-/// Puts an option behind those there are. Both are of a few bytes here.
-pub(crate) fn put_option(out: &mut Vec<u8>, code: u16, data: &[u8]) {
-    let length = u16::try_from(data.len()).unwrap_or_default();
-    out.extend(code.to_be_bytes());
-    out.extend(length.to_be_bytes());
-    out.extend_from_slice(&data[..usize::from(length)]);
 }
 
 /// Gives each letter of a query's name a case of its own: a forger has to guess them all
