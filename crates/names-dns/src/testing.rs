@@ -47,9 +47,8 @@ use crate::{
     },
     client::{ExtendedError, Resolver, ResolverOptions, Upstream, UpstreamError},
     proto::{
-        Class, NameRef,
+        Class, NameRef, OptionCode,
         aliases::{End, follow},
-        exchange::write::option,
         rdata,
     },
     zone::{ReadErrors, Zone},
@@ -97,6 +96,9 @@ pub struct Recorded {
     pub id: u16,
     /// From whom, as text.
     pub from: String,
+    /// Which of the places where this [`FakeDns`] is served it came to: the endpoint given to
+    /// [`serve`](FakeDns::serve), or nothing for [`answers`](FakeDns::answers).
+    pub server: Arc<str>,
 }
 
 /// A line that is no record.
@@ -114,18 +116,29 @@ pub struct NoRecord {
 
 /// A fake name server. Clones are the same one.
 #[derive(Clone, Default)]
-pub struct FakeDns(Arc<Fake>);
+pub struct FakeDns(Arc<Mutex<State>>);
 
-/// What a fake name server knows.
-#[derive(Default)]
-pub struct Fake(Mutex<State>);
+/// A fake name server in one of the places where it is served.
+pub struct Fake {
+    state: Arc<Mutex<State>>,
+    server: Arc<str>,
+}
 
 #[derive(Default)]
 struct State {
     records: Vec<Record>,
-    /// By name, in order, each so many times.
-    faults: BTreeMap<Name, Vec<(Fault, usize)>>,
+    /// By name, in order.
+    faults: BTreeMap<Name, Vec<Repeated>>,
     questions: Vec<Recorded>,
+}
+
+/// A fault, and how often it is yet to be.
+struct Repeated {
+    fault: Fault,
+    times: usize,
+    /// How often it was, by server: what one server's clients ask is not counted against those of
+    /// another.
+    done: BTreeMap<Arc<str>, usize>,
 }
 
 /// A fake server that listens; dropped, it ends.
@@ -198,7 +211,7 @@ impl FakeDns {
     /// Adds a record.
     pub fn record(&self, mut record: Record) {
         record.name.set_fqdn(true);
-        self.0.lock().records.push(record);
+        self.lock().records.push(record);
     }
 
     /// Takes all records of a name away.
@@ -207,36 +220,39 @@ impl FakeDns {
     /// If it is no name.
     pub fn remove(&self, name: &str) {
         let name = whole(name);
-        self.0.lock().records.retain(|record| record.name != name);
+        self.lock().records.retain(|record| record.name != name);
     }
 
     /// Has the next so many questions about a name go wrong, after what was said of it before;
     /// `usize::MAX` is all of them. The name `.` stands for every name.
     ///
+    /// Each place where this is served counts for itself, so that of two servers both fail so often,
+    /// whichever is asked first. Whoever asks one server shares its count with all who ask that.
+    ///
     /// # Panics
     /// If it is no name.
     pub fn fault(&self, name: &str, fault: Fault, times: usize) {
-        let mut state = self.0.lock();
-        state
-            .faults
-            .entry(whole(name))
-            .or_default()
-            .push((fault, times));
+        let mut state = self.lock();
+        state.faults.entry(whole(name)).or_default().push(Repeated {
+            fault,
+            times,
+            done: BTreeMap::new(),
+        });
     }
 
     /// Nothing goes wrong any more.
     pub fn heal(&self) {
-        self.0.lock().faults.clear();
+        self.lock().faults.clear();
     }
 
     /// The questions that came, in order.
     pub fn questions(&self) -> Vec<Recorded> {
-        self.0.lock().questions.clone()
+        self.lock().questions.clone()
     }
 
     /// The questions that came since this was called last.
     pub fn take_questions(&self) -> Vec<Recorded> {
-        std::mem::take(&mut self.0.lock().questions)
+        std::mem::take(&mut self.lock().questions)
     }
 
     /// Serves datagrams and streams on one endpoint: `mem:NAME`, or `sim:PORT` on a host's schemes.
@@ -248,11 +264,15 @@ impl FakeDns {
         schemes: &Schemes,
         endpoint: &str,
     ) -> ropewalk_core::Result<FakeServer> {
+        let answers = Arc::new(Fake {
+            state: self.0.clone(),
+            server: endpoint.into(),
+        });
         let endpoint: ServerEndpoint = endpoint.parse()?;
         let options = DatagramOptions::from(schemes.clone());
-        let datagrams = AnswerDatagrams::new(self.0.clone());
+        let datagrams = AnswerDatagrams::new(answers.clone());
         let datagrams = endpoint.listen_datagrams_with(datagrams, options).await?;
-        let streams = answer_streams(self.0.clone(), StreamLimits::default());
+        let streams = answer_streams(answers, StreamLimits::default());
         let streams = endpoint.listen_with(streams, schemes.clone()).await?;
         Ok(FakeServer { datagrams, streams })
     }
@@ -260,7 +280,14 @@ impl FakeDns {
     /// What answers, for sockets of the test's own: [`AnswerDatagrams::new`] and
     /// [`answer_streams`].
     pub fn answers(&self) -> Arc<Fake> {
-        self.0.clone()
+        Arc::new(Fake {
+            state: self.0.clone(),
+            server: "".into(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.0)
     }
 
     /// A resolver that asks the server at this endpoint, with the default options.
@@ -278,7 +305,7 @@ impl FakeDns {
 
 impl fmt::Debug for FakeDns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.0.lock();
+        let state = self.lock();
         f.debug_struct("FakeDns")
             .field("records", &state.records.len())
             .field("questions", &state.questions.len())
@@ -292,32 +319,21 @@ impl fmt::Debug for Fake {
     }
 }
 
-impl Fake {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {
     /// What goes wrong with this question.
-    fn fault(&mut self, name: &Name) -> Option<Fault> {
-        let of_name = match self.faults.contains_key(name) {
-            true => name.clone(),
-            false => Name::root(),
+    fn fault(&mut self, name: &Name, server: &Arc<str>) -> Option<Fault> {
+        let next = |faults: &mut Vec<Repeated>| {
+            let done = |r: &Repeated| r.done.get(server).copied().unwrap_or_default();
+            let next = faults.iter_mut().find(|r| done(r) < r.times)?;
+            *next.done.entry(server.clone()).or_default() += 1;
+            Some(next.fault.clone())
         };
-        let faults = self.faults.get_mut(&of_name)?;
-        let (fault, times) = faults.first_mut()?;
-        let fault = fault.clone();
-        if *times != usize::MAX {
-            *times = times.saturating_sub(1);
-        }
-        if *times == 0 {
-            faults.remove(0);
-        }
-        if faults.is_empty() {
-            self.faults.remove(&of_name);
-        }
-        Some(fault)
+        let of_name = self.faults.get_mut(name).and_then(next);
+        of_name.or_else(|| self.faults.get_mut(&Name::root()).and_then(next))
     }
 
     fn answer(&self, request: &Message) -> Message {
@@ -383,7 +399,7 @@ impl Answers for Fake {
         let Ok(request) = Message::from_vec(bytes) else {
             return Taken::Nothing;
         };
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let query = request.queries.first();
         let name = query.map(|query| query.name().clone()).unwrap_or_default();
         if let Some(query) = query {
@@ -394,9 +410,10 @@ impl Answers for Fake {
                 edns: request.edns.is_some(),
                 id: request.metadata.id,
                 from: asked.from.to_string(),
+                server: self.server.clone(),
             });
         }
-        let fault = state.fault(&name);
+        let fault = state.fault(&name, &self.server);
         let mut answer = state.answer(&request);
         drop(state);
         let cut = |answer: &mut Message| {
@@ -412,7 +429,7 @@ impl Answers for Fake {
             Some(Fault::Extended(code, error)) => {
                 refuse(&mut answer, code);
                 let edns = answer.edns.get_or_insert_with(Edns::new);
-                let error = EdnsOption::Unknown(option::EXTENDED_ERROR, error.to_bytes());
+                let error = EdnsOption::Unknown(OptionCode::EXTENDED_ERROR.0, error.to_bytes());
                 edns.options_mut().insert(error);
             }
             Some(Fault::Delay(time)) => delay = Some(time),

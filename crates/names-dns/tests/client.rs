@@ -3,6 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 #![cfg(all(feature = "client", feature = "server", feature = "testing"))]
 
+#[path = "authority/ask.rs"]
+#[allow(dead_code, reason = "shared with the authority's tests")]
+mod ask;
+#[path = "client/by_hand.rs"]
+mod by_hand;
+#[path = "authority/daemon.rs"]
+#[allow(dead_code, reason = "shared with the authority's tests")]
+mod daemon;
 #[path = "client/forwarding.rs"]
 mod forwarding;
 #[cfg(feature = "doh")]

@@ -17,6 +17,7 @@
 mod ask;
 mod authority;
 #[path = "../../tests/authority/daemon.rs"]
+#[allow(dead_code, reason = "shared with the tests, which need all of it")]
 mod daemon;
 mod load;
 mod zone;

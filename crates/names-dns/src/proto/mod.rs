@@ -59,5 +59,6 @@ pub use resolv_conf::ResolvConf;
 pub use serial::{Serial, SoaNumbers};
 #[cfg(feature = "client")]
 pub use srv::srv_order;
+#[cfg(feature = "server")]
 pub(crate) use writer::OWNER;
 pub use writer::{Full, LONGEST_MESSAGE, Mark, MessageWriter};

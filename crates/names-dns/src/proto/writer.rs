@@ -253,11 +253,13 @@ impl MessageWriter {
     }
 
     /// Where compression pointers are, below 32,768.
+    #[cfg(feature = "server")]
     pub(crate) fn pointers(&self) -> &[u16] {
         &self.pointers
     }
 
     /// What was written so far; the header is not yet in its place.
+    #[cfg(feature = "server")]
     pub(crate) fn written(&self) -> &[u8] {
         &self.bytes
     }

@@ -37,7 +37,7 @@ impl Drop for Daemon {
 }
 
 /// A port that is free for both kinds of sockets, as far as one can know.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = udp.local_addr().unwrap().port();
@@ -146,6 +146,53 @@ pub(crate) fn knot(zones: &[(&str, PathBuf)]) -> Daemon {
                 text,
                 " - domain: {name}\n   file: {file}\n   zonefile-sync: -1"
             );
+        }
+        text
+    })
+}
+
+/// BIND as an authority.
+pub(crate) fn named(zones: &[(&str, PathBuf)]) -> Daemon {
+    let arguments = |file: &Path| vec!["-g".into(), "-c".into(), file.display().to_string()];
+    start("named", zones, arguments, |folder, port, zones| {
+        let folder = folder.display();
+        let mut text = format!(
+            "options {{ directory \"{folder}\"; listen-on port {port} {{ 127.0.0.1; }}; \
+             listen-on-v6 {{ none; }}; pid-file none; recursion no; session-keyfile none; }};\n\
+             controls {{ }};\n"
+        );
+        for (name, file) in zones {
+            let file = file.display();
+            let _ = writeln!(
+                text,
+                "zone \"{name}\" {{ type primary; file \"{file}\"; }};"
+            );
+        }
+        text
+    })
+}
+
+/// Unbound with one thread and zones of its own; `more` is put behind its options.
+pub(crate) fn unbound(zones: &[(&str, PathBuf)], more: impl Fn(&Path) -> String) -> Daemon {
+    let arguments = |file: &Path| vec!["-d".into(), "-c".into(), file.display().to_string()];
+    start("unbound", zones, arguments, |folder, port, zones| {
+        let mut text = format!(
+            "server:\n interface: 127.0.0.1@{port}\n port: {port}\n num-threads: 1\n chroot: \"\"\n \
+             username: \"\"\n directory: \"{}\"\n pidfile: \"\"\n use-syslog: no\n do-daemonize: no\n \
+             do-not-query-localhost: no\n module-config: \"iterator\"\n \
+             local-zone: \"test.\" nodefault\n{}",
+            folder.display(),
+            more(folder)
+        );
+        for (name, file) in zones {
+            let file = file.display();
+            // One that is elsewhere is asked about, as `more` says.
+            if !file.to_string().is_empty() {
+                let _ = write!(
+                    text,
+                    "auth-zone:\n name: {name}\n zonefile: {file}\n for-downstream: yes\n for-upstream: no\n"
+                );
+            }
         }
         text
     })

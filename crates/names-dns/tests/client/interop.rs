@@ -1,9 +1,9 @@
 //! With real programs: servers that we ask, and programs that ask our forwarder.
 
 use std::{
-    net::{TcpListener, UdpSocket},
-    path::Path,
-    process::{Child, Command, Output, Stdio},
+    cell::Cell,
+    path::{Path, PathBuf},
+    process::{Command, Output},
     time::Duration,
 };
 
@@ -19,7 +19,12 @@ use ropewalk_names_dns::{
     testing::FakeDns,
 };
 
-use crate::lookups::RECORDS;
+use tempfile::NamedTempFile;
+
+use crate::{
+    daemon::{self, Daemon},
+    lookups::RECORDS,
+};
 
 const ZONE: &str = "$ORIGIN example.test.
 $TTL 300
@@ -34,18 +39,6 @@ _imap._tcp SRV 0 0 143 www
 long TXT xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
 ";
 
-/// A port that is free for both. Somebody may take it until the program has it, and then the test
-/// fails; on this machine nobody does.
-fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 /// A zone with an answer that fits into no datagram.
 fn zone() -> String {
     let long: String = (0..40)
@@ -54,83 +47,38 @@ fn zone() -> String {
     format!("{ZONE}{long}")
 }
 
-/// A daemon in a folder of its own; killed when dropped.
-struct Daemon {
-    child: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
+/// The zone as a file, for daemons.
+fn zone_file() -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), zone()).unwrap();
+    file
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts a daemon with the zone, and asks it what every server must answer alike.
+fn check(start: impl FnOnce(&[(&str, PathBuf)]) -> Daemon) {
+    let file = zone_file();
+    let daemon = start(&[("example.test.", file.path().to_owned())]);
+    run_in_real_time(check_answers(&daemon));
 }
 
-impl Daemon {
-    /// Starts it with files whose texts may hold `PORT` and `DIR`, and waits until it answers.
-    async fn start(files: &[(&str, &str)], program: &str, words: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let dir = folder.path().to_str().unwrap().to_owned();
-        let filled = |text: &str| text.replace("PORT", &port.to_string()).replace("DIR", &dir);
-        for (name, text) in files {
-            std::fs::write(folder.path().join(name), filled(text)).unwrap();
-        }
-        let child = Command::new(program)
-            .args(words.iter().map(|word| filled(word)))
-            .current_dir(folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut daemon = Self {
-            child,
-            port,
-            _folder: folder,
-        };
-        let resolver = daemon.resolver();
-        for _ in 0..200 {
-            assert!(
-                daemon.child.try_wait().unwrap().is_none(),
-                "{program} ended"
-            );
-            if resolver.soa("example.test.").await.is_ok() {
-                return daemon;
-            }
-            // A real daemon on a real clock: there is no event to wait for but its answer.
-            resolver.cache().clear();
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("{program} does not answer");
-    }
-
-    fn resolver(&self) -> Resolver {
-        let server = format!("127.0.0.1:{}", self.port);
-        Resolver::new([server.parse().unwrap()])
-    }
-
-    /// What every server must answer alike.
-    async fn check(&self) {
-        let r = self.resolver();
-        let addresses = r.lookup_ip("alias.example.test.").await.unwrap();
-        assert_eq!(addresses.len(), 2);
-        assert_eq!(r.mx("example.test.").await.unwrap()[0].preference, 10);
-        assert_eq!(
-            r.srv("_imap._tcp.example.test.").await.unwrap()[0].port,
-            143
-        );
-        let error = r.ipv4("no.example.test.").await.unwrap_err();
-        let LookupError::NoName { ttl, .. } = &error else {
-            panic!("{error}");
-        };
-        assert!(ttl.unwrap() <= Duration::from_secs(60));
-        let error = r.txt("www.example.test.").await.unwrap_err();
-        assert!(matches!(error, LookupError::NoRecords { .. }), "{error}");
-        // Does not fit into a datagram.
-        assert_eq!(r.txt("big.example.test.").await.unwrap().len(), 40);
-    }
+async fn check_answers(daemon: &Daemon) {
+    let r = Resolver::new([daemon.address.to_string().parse().unwrap()]);
+    let addresses = r.lookup_ip("alias.example.test.").await.unwrap();
+    assert_eq!(addresses.len(), 2);
+    assert_eq!(r.mx("example.test.").await.unwrap()[0].preference, 10);
+    assert_eq!(
+        r.srv("_imap._tcp.example.test.").await.unwrap()[0].port,
+        143
+    );
+    let error = r.ipv4("no.example.test.").await.unwrap_err();
+    let LookupError::NoName { ttl, .. } = &error else {
+        panic!("{error}");
+    };
+    assert!(ttl.unwrap() <= Duration::from_secs(60));
+    let error = r.txt("www.example.test.").await.unwrap_err();
+    assert!(matches!(error, LookupError::NoRecords { .. }), "{error}");
+    // Does not fit into a datagram.
+    assert_eq!(r.txt("big.example.test.").await.unwrap().len(), 40);
 }
 
 mod with_named {
@@ -139,15 +87,7 @@ mod with_named {
     #[test]
     #[ignore = "needs named; cargo xtask test runs it where it is installed"]
     fn answers_the_stub() {
-        run_in_real_time(async {
-            let conf = r#"options { directory "DIR"; listen-on port PORT { 127.0.0.1; };
-                listen-on-v6 { none; }; pid-file none; recursion no; session-keyfile none; };
-                controls { };
-                zone "example.test" { type primary; file "zone"; };"#;
-            let files = [("named.conf", conf), ("zone", &zone())];
-            let words = ["-g", "-c", "DIR/named.conf"];
-            Daemon::start(&files, "named", &words).await.check().await;
-        });
+        check(daemon::named);
     }
 }
 
@@ -157,16 +97,7 @@ mod with_nsd {
     #[test]
     #[ignore = "needs nsd; cargo xtask test runs it where it is installed"]
     fn answers_the_stub() {
-        run_in_real_time(async {
-            let conf = "server:\n ip-address: 127.0.0.1@PORT\n username: \"\"\n chroot: \"\"\n \
-                        zonesdir: \"DIR\"\n database: \"\"\n pidfile: \"DIR/pid\"\n \
-                        xfrdfile: \"DIR/xfrd\"\n zonelistfile: \"DIR/list\"\n xfrdir: \"DIR\"\n\
-                        remote-control:\n control-enable: no\n\
-                        zone:\n name: example.test\n zonefile: zone\n";
-            let files = [("nsd.conf", conf), ("zone", &zone())];
-            let words = ["-d", "-c", "DIR/nsd.conf"];
-            Daemon::start(&files, "nsd", &words).await.check().await;
-        });
+        check(daemon::nsd);
     }
 }
 
@@ -176,65 +107,41 @@ mod with_knotd {
     #[test]
     #[ignore = "needs knotd; cargo xtask test runs it where it is installed"]
     fn answers_the_stub() {
-        run_in_real_time(async {
-            let conf = "server:\n  rundir: DIR\n  listen: 127.0.0.1@PORT\n\
-                        database:\n  storage: DIR\n\
-                        zone:\n  - domain: example.test\n    storage: DIR\n    file: zone\n";
-            let files = [("knot.conf", conf), ("zone", &zone())];
-            let words = ["-c", "DIR/knot.conf"];
-            Daemon::start(&files, "knotd", &words).await.check().await;
-        });
+        check(daemon::knot);
     }
 }
 
 mod with_unbound {
     use super::*;
 
-    fn conf(more: &str) -> String {
-        let mut conf = "server:\n interface: 127.0.0.1@PORT\n port: PORT\n chroot: \"\"\n \
-                        username: \"\"\n directory: \"DIR\"\n pidfile: \"\"\n \
-                        use-syslog: no\n do-daemonize: no\n local-zone: \"test.\" nodefault\n \
-                        auth-zone-none: no\n"
-            .replace(" auth-zone-none: no\n", "");
-        conf.push_str(more);
-        conf.push_str(
-            "auth-zone:\n name: example.test\n zonefile: zone\n for-downstream: yes\n \
-             for-upstream: no\n",
-        );
-        conf
-    }
-
     #[test]
     #[ignore = "needs unbound; cargo xtask test runs it where it is installed"]
     fn answers_the_stub() {
-        run_in_real_time(async {
-            let files = [("unbound.conf", &*conf("")), ("zone", &zone())];
-            let words = ["-d", "-c", "DIR/unbound.conf"];
-            Daemon::start(&files, "unbound", &words).await.check().await;
-        });
+        check(|zones| daemon::unbound(zones, |_| String::new()));
     }
 
     #[test]
     #[ignore = "needs unbound; cargo xtask test runs it where it is installed"]
     fn answers_the_stub_over_tls() {
+        let ca = TestCa::new().unwrap();
+        let (chain, key) = ca.issue(&["dns.test"]).unwrap();
+        let port = Cell::new(0);
+        // Drawn anew for each try.
+        let more = |folder: &Path| {
+            std::fs::write(folder.join("cert.pem"), &chain).unwrap();
+            std::fs::write(folder.join("key.pem"), &key).unwrap();
+            port.set(daemon::free_port());
+            let (port, folder) = (port.get(), folder.display());
+            format!(
+                " interface: 127.0.0.1@{port}\n tls-port: {port}\n \
+                 tls-service-pem: \"{folder}/cert.pem\"\n tls-service-key: \"{folder}/key.pem\"\n"
+            )
+        };
+        let file = zone_file();
+        let zones = [("example.test.", file.path().to_owned())];
+        let _daemon = daemon::unbound(&zones, more);
+        let tls = port.get();
         run_in_real_time(async {
-            let ca = TestCa::new().unwrap();
-            let (chain, key) = ca.issue(&["dns.test"]).unwrap();
-            let tls = free_port();
-            let more = format!(
-                " interface: 127.0.0.1@{tls}\n tls-port: {tls}\n \
-                 tls-service-pem: \"DIR/cert.pem\"\n tls-service-key: \"DIR/key.pem\"\n"
-            );
-            let zone = zone();
-            let conf = conf(&more);
-            let files = [
-                ("unbound.conf", &*conf),
-                ("zone", &zone),
-                ("cert.pem", &chain),
-                ("key.pem", &key),
-            ];
-            let words = ["-d", "-c", "DIR/unbound.conf"];
-            let _daemon = Daemon::start(&files, "unbound", &words).await;
             let mut options = ResolverOptions::default();
             options.tls = Some(ca.client().unwrap());
             let server = format!("tls:127.0.0.1:{tls}:sni=dns.test").parse().unwrap();
@@ -258,7 +165,7 @@ struct Forwarding {
     _tls: Server,
     port: u16,
     tls_port: u16,
-    ca: tempfile::NamedTempFile,
+    ca: NamedTempFile,
     _fake: ropewalk_names_dns::testing::FakeServer,
 }
 
@@ -285,7 +192,7 @@ async fn forwarding() -> Forwarding {
     options.tls = Some(ca.server(&["dns.test"]).unwrap());
     let tls: ServerEndpoint = "tls:0".parse().unwrap();
     let tls = tls.listen_with(forwarder.handler(), options).await.unwrap();
-    let file = tempfile::NamedTempFile::new().unwrap();
+    let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), ca.pem()).unwrap();
     Forwarding {
         _datagrams: datagrams,

@@ -139,26 +139,6 @@ fn aliases_are_followed_to_their_end_or_refused() {
     });
 }
 
-/// Each alias is answered alone, and leads to another, without end.
-#[test]
-fn a_chain_without_end_is_left_after_the_limit() {
-    test(async |bench| {
-        // A server that knows one alias at a time: the others come only when they are asked for.
-        for n in 0..100 {
-            let line = format!("n{n}.chain.test. 300 CNAME n{}.chain.test.", n + 1);
-            bench.dns.add(&line).unwrap();
-        }
-        let error = bench.resolver.lookup("n0.chain.test.", RecordType::A).await;
-        let error = error.unwrap_err();
-        let refused = matches!(
-            error,
-            LookupError::AliasLoop { .. } | LookupError::Refused { .. }
-        );
-        assert!(refused, "{error}");
-        assert!(bench.asked() <= 17);
-    });
-}
-
 #[test]
 fn what_is_not_there_is_told_with_how_long_that_holds() {
     test(async |bench| {
@@ -409,7 +389,9 @@ fn an_expired_answer_is_better_than_none() {
         tokio::time::sleep(Duration::from_secs(301)).await;
         bench.dns.fault(".", Fault::Silence, usize::MAX);
         let begin = tokio::time::Instant::now();
-        assert!(r.ipv4("www.example.test.").await.is_ok());
+        let found = r.lookup("www.example.test.", RecordType::A).await.unwrap();
+        assert!(found.is_stale(), "while a fresh one is waited for");
+        assert_eq!(found.ttl(), Duration::from_secs(30));
         let took = begin.elapsed();
         assert!(took <= Duration::from_millis(1801), "{took:?}");
         // By the end of the question, its failure is known, and nobody waits for a while.
@@ -427,6 +409,71 @@ fn an_expired_answer_is_better_than_none() {
                 .is_stale()
         );
     });
+}
+
+#[test]
+fn what_expired_is_said_to_be_so_where_asking_failed_just_now() {
+    test(async |bench| {
+        let r = &bench.resolver;
+        let found = r.lookup("www.example.test.", RecordType::A).await.unwrap();
+        assert!(!found.is_stale());
+        tokio::time::sleep(Duration::from_secs(301)).await;
+        let fault = Fault::Code(ResponseCode::ServFail);
+        bench.dns.fault(".", fault, usize::MAX);
+        let begin = tokio::time::Instant::now();
+        let found = r.lookup("www.example.test.", RecordType::A).await.unwrap();
+        assert!(found.is_stale() && begin.elapsed() == Duration::ZERO);
+    });
+}
+
+/// What may not be kept is as fresh as anything when it comes.
+#[test]
+fn an_answer_that_holds_for_no_time_is_not_stale() {
+    test(async |bench| {
+        bench.dns.add("moment.test. 0 A 192.0.2.7").unwrap();
+        let r = &bench.resolver;
+        for _ in 0..2 {
+            let found = r.lookup("moment.test.", RecordType::A).await.unwrap();
+            assert!(!found.is_stale());
+            assert_eq!(found.ttl(), Duration::ZERO);
+        }
+        assert_eq!(bench.asked(), 2);
+    });
+}
+
+#[test]
+fn servers_fail_each_for_itself() {
+    run(async {
+        let (dns, schemes) = (FakeDns::new(), Schemes::new());
+        dns.add(RECORDS).unwrap();
+        let one = dns.serve(&schemes, "mem:one").await.unwrap();
+        let two = dns.serve(&schemes, "mem:two").await.unwrap();
+        dns.fault("www.example.test.", Fault::Silence, 1);
+        for endpoint in ["mem:one", "mem:two"] {
+            let resolver = dns.resolver(&schemes, endpoint).unwrap();
+            resolver.ipv4("www.example.test.").await.unwrap();
+            let asked: Vec<_> = dns.take_questions();
+            assert_eq!(asked.len(), 2, "asked again");
+            assert!(asked.iter().all(|q| &*q.server == endpoint));
+        }
+        one.end().await;
+        two.end().await;
+    });
+}
+
+#[test]
+fn questions_share_a_port_as_the_options_say() {
+    for (per_port, ports) in [(1, 12), (4, 3), (32, 1)] {
+        run(async {
+            let bench = bench(|options| options.per_port = per_port).await;
+            let names = (0..12).map(|n| bench.resolver.ipv4(format!("n{n}.test.")));
+            futures_util::future::join_all(names).await;
+            let asked = bench.dns.take_questions();
+            let from: std::collections::BTreeSet<_> = asked.iter().map(|q| &q.from).collect();
+            assert_eq!((asked.len(), from.len()), (12, ports), "{per_port}");
+            bench.end().await;
+        });
+    }
 }
 
 #[test]
