@@ -255,10 +255,15 @@ fn too_long(turn: &mut Turn<'_>) {
 /// <https://ircv3.net/specs/extensions/utf8-only>
 fn not_utf8(turn: &mut Turn<'_>, lossy: &str) {
     charge(turn, 1);
-    let command = Message::parse(lossy).map_or("*", |message| message.command);
-    let line = turn.by_server("FAIL").param(&command.to_ascii_uppercase());
-    let text = "Message rejected: it is not UTF-8";
-    turn.tell(line.param("INVALID_UTF8").text(text));
+    let fail = |turn: &mut Turn<'_>, command: &str| {
+        let line = turn.by_server("FAIL").param(&command.to_ascii_uppercase());
+        let text = "Message rejected: it is not UTF-8";
+        turn.tell(line.param("INVALID_UTF8").text(text));
+    };
+    match Message::parse(lossy) {
+        Ok(message) => commands::labelled(turn, &message, |turn| fail(turn, message.command)),
+        Err(_) => fail(turn, "*"),
+    }
 }
 
 /// Takes so many units out of a client's bucket.

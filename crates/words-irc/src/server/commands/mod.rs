@@ -131,12 +131,21 @@ const LABEL: usize = 64;
 /// Does what a client asks.
 pub(crate) fn run(turn: &mut Turn<'_>, message: &Message<'_>) {
     turn.net.tally.messages += 1;
+    labelled(turn, message, |turn| dispatch(turn, message));
+}
+
+/// Answers a message, with its label if it has one.
+pub(crate) fn labelled(
+    turn: &mut Turn<'_>,
+    message: &Message<'_>,
+    answer: impl FnOnce(&mut Turn<'_>),
+) {
     let label = (turn.has(Capability::LabeledResponse) && turn.has(Capability::Batch))
         .then(|| message.tags.get("label"))
         .flatten()
         .filter(|label| !label.is_empty() && label.len() <= LABEL);
     let start = turn.net.told.len();
-    dispatch(turn, message);
+    answer(turn);
     if let Some(label) = label {
         turn.label(&label, start);
     }
