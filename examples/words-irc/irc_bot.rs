@@ -1,27 +1,19 @@
-//! A bot: `irc_bot ENDPOINT CHANNEL` greets whoever says `!hello`.
+//! A bot: `irc_bot ENDPOINT` greets whoever says `!hello` in `#rope`.
 
-use std::process::ExitCode;
-
-use ropewalk_core::{Result, run};
+use ropewalk_core::run;
 use ropewalk_words_irc::client::Client;
 
-async fn bot() -> Result {
-    let [endpoint, channel] = &std::env::args().skip(1).collect::<Vec<_>>()[..] else {
-        return Err("usage: irc_bot ENDPOINT CHANNEL".into());
-    };
-    let mut irc = Client::builder("ropebot")
-        .channel(channel)
-        .connect(endpoint)
-        .await?;
-    while let Some(event) = irc.next().await {
-        if event.text() == Some("!hello") {
-            irc.reply(&event, format!("hello, {}", event.nick()))
-                .await?;
+fn main() -> std::process::ExitCode {
+    run(async {
+        let endpoint = std::env::args().nth(1).ok_or("usage: irc_bot ENDPOINT")?;
+        let bot = Client::builder("ropebot").channel("#rope");
+        let mut irc = bot.connect(&endpoint).await?;
+        while let Some(event) = irc.next().await {
+            if event.text() == Some("!hello") {
+                let hello = format!("hello, {}", event.nick());
+                irc.reply(&event, hello).await?;
+            }
         }
-    }
-    Ok(())
-}
-
-fn main() -> ExitCode {
-    run(bot())
+        Ok(())
+    })
 }

@@ -8,7 +8,7 @@ use std::{
 
 use ropewalk_core::{Server, ServerEndpoint, factory, testing::run_in_real_time};
 use ropewalk_words_irc::{
-    client::{Client, Event, Kind},
+    client::{Client, Event, Kind, Pace},
     server::{Network, NetworkOptions},
 };
 use tokio::time::timeout;
@@ -43,10 +43,21 @@ impl Drop for Example {
 
 async fn network() -> (Server, String) {
     let endpoint: ServerEndpoint = "tcp:0".parse().unwrap();
-    let network = Network::new(NetworkOptions::default());
+    let mut options = NetworkOptions::default();
+    options.flood.disabled = true;
+    let network = Network::new(options);
     let server = endpoint.listen(factory(network)).await.unwrap();
     let endpoint = server.local_endpoint();
     (server, endpoint)
+}
+
+/// Somebody in the channel, who waits for nothing: neither for the pace that is for networks of
+/// others, nor for the server's.
+async fn ada(endpoint: &str) -> Client {
+    let ada = Client::builder("ada").channel("#rope").pace(Pace::UNPACED);
+    let mut ada = ada.connect(endpoint).await.unwrap();
+    until(&mut ada, |it| matches!(it.kind, Kind::Joined { .. })).await;
+    ada
 }
 
 async fn until(client: &mut Client, is_it: impl Fn(&Event) -> bool) -> Event {
@@ -65,10 +76,8 @@ async fn until(client: &mut Client, is_it: impl Fn(&Event) -> bool) -> Event {
 fn irc_bot() {
     run_in_real_time(async {
         let (server, endpoint) = network().await;
-        let connecting = Client::builder("ada").channel("#rope").connect(&endpoint);
-        let mut ada = connecting.await.unwrap();
-        until(&mut ada, |it| matches!(it.kind, Kind::Joined { .. })).await;
-        let bot = Example::start("irc_bot", &[&endpoint, "#rope"]);
+        let mut ada = ada(&endpoint).await;
+        let bot = Example::start("irc_bot", &[&endpoint]);
         until(&mut ada, |it| {
             matches!(it.kind, Kind::Join { .. }) && !it.is_own
         })
@@ -89,9 +98,7 @@ fn irc_bot() {
 fn irc_logger() {
     run_in_real_time(async {
         let (server, endpoint) = network().await;
-        let connecting = Client::builder("ada").channel("#rope").connect(&endpoint);
-        let mut ada = connecting.await.unwrap();
-        until(&mut ada, |it| matches!(it.kind, Kind::Joined { .. })).await;
+        let mut ada = ada(&endpoint).await;
         let mut log = Example::start("irc_logger", &[&endpoint, "#rope"]);
         until(&mut ada, |it| {
             matches!(it.kind, Kind::Join { .. }) && !it.is_own
