@@ -50,7 +50,7 @@ pub(crate) struct IrcServer {
 
     /// An origin whose pages may connect by WebSocket, such as https://chat.example.org; may be
     /// repeated [default: pages from anywhere]
-    #[arg(long, value_name = "URL", requires = "websocket")]
+    #[arg(long, value_name = "URL", requires = "websocket", value_parser = origin)]
     origin: Vec<String>,
 
     /// What the network is called
@@ -244,9 +244,34 @@ fn server_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// As browsers name it: what else they are given no page has, and nobody could connect.
+fn origin(text: &str) -> Result<String, String> {
+    let (scheme, host) = text.split_once("://").unwrap_or_default();
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | '?' | '#');
+    match !scheme.is_empty() && !host.is_empty() && host.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("expected an origin without a path, such as https://chat.example.org".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn origins_are_such_as_browsers_send() {
+        assert!(origin("https://chat.example.org").is_ok() && origin("http://[::1]:8080").is_ok());
+        for bad in [
+            "",
+            "chat.example.org",
+            "https://",
+            "https://a.org/",
+            "://a",
+            "https://a b",
+        ] {
+            assert!(origin(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn names_are_such_as_clients_can_read() {

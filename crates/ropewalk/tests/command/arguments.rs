@@ -17,7 +17,10 @@ fn bad(arguments: &[&str], parts: &[&str]) {
 
 #[test]
 fn a_bad_use_is_one_line_with_option_value_and_what_is_expected() {
-    bad(&[], &["subcommand", "lab, serve, web, dns, forward, irc, echo"]);
+    bad(
+        &[],
+        &["subcommand", "lab, serve, web, dns, forward, irc, echo"],
+    );
     bad(&["ecko"], &["'ecko'", "'echo'"]);
     bad(&["echo"], &["--listen <ENDPOINT>"]);
     bad(&["echo", "--lisen", "tcp:0"], &["'--lisen'", "'--listen'"]);
