@@ -20,7 +20,17 @@ mod https;
 mod interop;
 #[path = "client/lookups.rs"]
 mod lookups;
+#[path = "properties/client.rs"]
+mod properties;
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 #[path = "client/service.rs"]
 mod service;
 #[path = "client/simulation.rs"]
 mod simulation;
+
+/// The corpus of the fuzz target `dns_client`.
+#[test]
+fn what_the_client_reads() {
+    replay::replay("dns_client", properties::check);
+}
