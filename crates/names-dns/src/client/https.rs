@@ -7,6 +7,7 @@ use std::{
     fmt,
     future::Future,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -34,6 +35,11 @@ use crate::proto::{
 
 /// The media type of a message (RFC 8484, section 6).
 const MESSAGE: &str = "application/dns-message";
+
+/// How long a server may be silent, while it owes answers, until it is asked whether it is there;
+/// and for how long the answer to that is waited for.
+const ASK_ALIVE: Duration = Duration::from_secs(5);
+const ALIVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// The URL of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +167,9 @@ impl Https {
         let connection = connection.map_err(|error| Trouble::Unreachable(error.to_string()))?;
         let handshake = Builder::new(self.tasks.clone())
             .timer(TokioTimer::new())
+            // A connection that leads nowhere any more is noticed, and made anew.
+            .keep_alive_interval(ASK_ALIVE)
+            .keep_alive_timeout(ALIVE_WITHIN)
             .handshake(TokioIo::new(connection));
         let (sender, running) = handshake
             .await

@@ -78,6 +78,7 @@ impl Kept {
         self.counters.connections.increment();
         let dialog = Dialog {
             pending: Pending::new(),
+            sweep_at: SWEEP,
             idle: self.idle,
         };
         let client = Client::start(connection, dialog);
@@ -94,8 +95,13 @@ pub(super) struct Ask {
 /// The questions of one connection.
 pub(super) struct Dialog {
     pending: Pending<Reply<Result<Vec<u8>, Trouble>>>,
+    /// At so many, those whose askers wait no more are let go.
+    sweep_at: usize,
     idle: Duration,
 }
+
+/// Questions that a connection may have out before it is looked who still waits.
+const SWEEP: usize = 64;
 
 /// What a server must not send.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +110,8 @@ enum Nonsense {
     Empty,
     #[error("the server sent {STRAYS} answers that nobody asked for")]
     Strays,
+    #[error("the server said nothing for {0:?} while questions were out")]
+    Silent(Duration),
     #[error(transparent)]
     Frame(#[from] FrameError),
 }
@@ -140,6 +148,16 @@ impl Protocol for Dialog {
 
     fn message(&mut self, t: &mut Transport<Self>, ask: Ask) -> CoreResult {
         let Ask { mut query, reply } = ask;
+        if self.pending.len() >= self.sweep_at {
+            // A server may leave some unanswered for ever.
+            self.pending.retain(|reply| !reply.is_closed());
+            self.sweep_at = SWEEP.max(2 * self.pending.len());
+        }
+        // While others are out the server has its time since it was heard last: a connection that
+        // leads nowhere any more must not be kept by questions that it swallows.
+        if self.pending.is_empty() {
+            t.set_timer((), self.idle);
+        }
         match self
             .pending
             .add(&mut query, reply, &mut ropewalk_core::random)
@@ -147,16 +165,19 @@ impl Protocol for Dialog {
             Ok(_) => t.write(Framing::Length16.frame(query)?),
             Err(reply) => reply.send(Err(Trouble::Ended("too many questions".to_owned()))),
         }
-        t.set_timer((), self.idle);
         Ok(())
     }
 
     fn timeout(&mut self, t: &mut Transport<Self>, (): ()) -> CoreResult {
-        // Those whose askers wait no more do not count.
+        if self.pending.is_empty() {
+            t.close();
+            return Ok(());
+        }
         self.pending.retain(|reply| !reply.is_closed());
         match self.pending.is_empty() {
-            true => t.close(),
-            false => t.set_timer((), self.idle),
+            // Nobody waits for what it owes, nor for a goodbye.
+            true => t.abort(),
+            false => return Err(Nonsense::Silent(self.idle).into()),
         }
         Ok(())
     }

@@ -390,3 +390,53 @@ fn answers_come_in_any_order_and_in_pieces() {
         ends(resolver, server).await;
     });
 }
+
+/// A connection that leads nowhere any more swallows what it is asked, without an error: it is given
+/// up though there is always a question out.
+#[test]
+fn a_connection_that_swallows_questions_is_made_anew() {
+    run(async {
+        let made = Arc::new(AtomicUsize::new(0));
+        let count = made.clone();
+        let (resolver, server) = over_streams(move |number, mut conn| {
+            count.fetch_add(1, Relaxed);
+            async move {
+                let mut heard = 0;
+                while let Ok(request) = read(&mut conn).await {
+                    heard += 1;
+                    // The first goes dead behind its first answer.
+                    if number > 0 || heard == 1 {
+                        write(&mut conn, &good(&request)).await?;
+                    }
+                }
+                Ok(())
+            }
+        })
+        .await;
+        resolver.ipv4("n0.test.").await.unwrap();
+        let begin = tokio::time::Instant::now();
+        let mut asked = Vec::new();
+        for n in 1..30 {
+            let resolver = resolver.clone();
+            asked.push(tokio::spawn(async move {
+                let name = format!("n{n}.test.");
+                resolver.lookup(name, RecordType::A).await.is_ok()
+            }));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if made.load(Relaxed) > 1 {
+                break;
+            }
+        }
+        assert!(
+            begin.elapsed() <= Duration::from_secs(12),
+            "{:?}",
+            begin.elapsed()
+        );
+        assert_eq!(made.load(Relaxed), 2);
+        resolver.ipv4("last.test.").await.unwrap();
+        for asked in asked {
+            let _ = asked.await;
+        }
+        ends(resolver, server).await;
+    });
+}
