@@ -228,6 +228,42 @@ fn a_change_is_told_and_taken_at_once_down_a_chain() {
     });
 }
 
+/// A version that is published twice is told once more, and not less often: who was away hears of it.
+#[test]
+fn what_is_published_twice_is_told_when_the_other_is_back() {
+    run(async {
+        let schemes = Schemes::new();
+        let primary = transfers(allowed(&["transfer.test"]));
+        let mut options_of = NotifierOptions::default();
+        options_of.remotes = vec![remote("mem:last")];
+        options_of.connect.schemes = schemes.clone();
+        let tell = Notifier::new(primary.clone(), options_of).start();
+        let server = serve(&schemes, "mem:primary", &primary, vec![]).await;
+        primary.publish(zone(1, 5));
+        let last = keep(options(&schemes, &["mem:primary"]));
+        last.has(1).await;
+        primary.publish(zone(2, 5));
+        tokio::time::sleep(secs(1)).await;
+        primary.publish(zone(2, 5));
+        tokio::time::sleep(secs(1)).await;
+        // Only now there is somebody to hear it; the refresh would be a minute.
+        let last_server = serve(
+            &schemes,
+            "mem:last",
+            &last.transfers,
+            vec![last.secondary.clone()],
+        )
+        .await;
+        let took = last.has(2).await;
+        assert!(took < secs(20), "{took:?}");
+        tell.stop().await.unwrap();
+        last.running.stop().await.unwrap();
+        for server in [server, last_server] {
+            server.drain().await;
+        }
+    });
+}
+
 #[test]
 fn a_restart_serves_what_was_kept() {
     run(async {

@@ -14,7 +14,7 @@ use super::{
     exchange::{Remote, Timeouts, notify},
 };
 use crate::{
-    proto::{Name, Serial},
+    proto::Name,
     zone::{Entry, Zone},
 };
 
@@ -86,19 +86,22 @@ impl Service for Notifier {
 
     async fn run(&self, life: Life) -> CoreResult {
         life.ready();
-        let mut telling: FuturesUnordered<BoxFuture<'_, (Told, Serial)>> = FuturesUnordered::new();
-        // What is told, and what gives it up; what waits for others to be told.
-        let mut current: BTreeMap<Told, (Serial, oneshot::Sender<()>)> = BTreeMap::new();
+        let mut telling: FuturesUnordered<BoxFuture<'_, (Told, u64)>> = FuturesUnordered::new();
+        // What is told, by a number of its own (the same version may be told again), and what gives
+        // it up; what waits for others to be told.
+        let mut current: BTreeMap<Told, (u64, oneshot::Sender<()>)> = BTreeMap::new();
+        let mut number = 0_u64;
         let mut waiting: BTreeMap<Told, Arc<Zone>> = BTreeMap::new();
         let mut stopping = std::pin::pin!(life.stopping());
         loop {
             while telling.len() < self.options.at_a_time.max(1)
                 && let Some((told, zone)) = waiting.pop_first()
             {
-                let serial = Serial(zone.serial());
+                number += 1;
+                let this = number;
                 let (give_up, given_up) = oneshot::channel();
                 // The one before, if any, gives up when its sender is dropped here.
-                current.insert(told.clone(), (serial, give_up));
+                current.insert(told.clone(), (this, give_up));
                 let tell = self.tell(told.1, zone);
                 telling.push(
                     async move {
@@ -107,7 +110,7 @@ impl Service for Notifier {
                             _ = given_up => {}
                             () = tell => {}
                         }
-                        (told, serial)
+                        (told, this)
                     }
                     .boxed(),
                 );
@@ -115,8 +118,8 @@ impl Service for Notifier {
             tokio::select! {
                 biased;
                 _ = &mut stopping => return Ok(()),
-                Some((told, serial)) = telling.next(), if !telling.is_empty() => {
-                    if current.get(&told).is_some_and(|(now, _)| *now == serial) {
+                Some((told, this)) = telling.next(), if !telling.is_empty() => {
+                    if current.get(&told).is_some_and(|(now, _)| *now == this) {
                         current.remove(&told);
                     }
                 }
