@@ -188,11 +188,24 @@ impl Responder {
     /// Answers a question of zones, or about ourselves.
     fn query(&mut self, request: &Request<'_>, frame: Frame<'_>) -> Outcome {
         match request.class() {
-            // Who asks for any class is content with the one that there is.
-            Class::IN | Class::ANY => {}
-            Class::CH => return self.chaos(request, frame),
-            _ => return self.say(frame, Rcode::REFUSED),
+            Class::IN => self.find(request, frame),
+            // Who asks for any class is content with the one that there is. Nobody has authority over
+            // all (RFC 1035, section 6.2).
+            Class::ANY => {
+                let outcome = self.find(request, frame);
+                if let Outcome::Answer = outcome {
+                    let [aa, _] = Header::AA.to_be_bytes();
+                    self.out[2] &= !aa;
+                }
+                outcome
+            }
+            Class::CH => self.chaos(request, frame),
+            _ => self.say(frame, Rcode::REFUSED),
         }
+    }
+
+    /// Answers a question of zones: with what is ready, or made.
+    fn find(&mut self, request: &Request<'_>, frame: Frame<'_>) -> Outcome {
         let asked = Asked {
             name: request.name(),
             record_type: request.record_type(),

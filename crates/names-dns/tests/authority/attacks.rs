@@ -508,3 +508,21 @@ fn who_asks_no_more_gets_what_it_asked_for() {
         assert!(start.elapsed() < Duration::from_secs(4), "and no longer");
     });
 }
+
+/// RFC 1035, section 6.2.
+#[test]
+fn nobody_has_authority_over_all_classes() {
+    let mut rig = rig(AuthorityOptions::default());
+    for class in [Class::IN, Class::ANY] {
+        let mut request = question("www.example", "A");
+        let end = request.len();
+        request[end - 2..].copy_from_slice(&class.0.to_be_bytes());
+        // What is made, and what is ready.
+        for _ in 0..2 {
+            let answer = ask_rig(&mut rig, &request, "192.0.2.1:53").remove(0);
+            let header = Header::read(&answer).unwrap();
+            assert_eq!(header.has(Header::AA), class == Class::IN);
+            assert!(header.counts[1] > 0);
+        }
+    }
+}
