@@ -17,13 +17,15 @@ pub trait Load {
     /// Connects them all, and makes them ready.
     fn connect(&self, server: &Running) -> impl Future<Output = Self::Clients>;
 
+    /// Turns that each side has in a round: short ones, since what disturbs a
+    /// machine lasts longer than that, and then disturbs all of them.
+    fn turns(&self) -> usize {
+        20
+    }
+
     /// Some milliseconds of work, to its end; says how many messages that were.
     fn work(&self, clients: &mut Self::Clients) -> impl Future<Output = usize>;
 }
-
-/// Turns that each side has in a round: short ones, since what disturbs a
-/// machine lasts longer than that, and then disturbs all of them.
-const TURNS: usize = 20;
 
 /// Samples of each side, one a round; those of a round belong together.
 ///
@@ -54,7 +56,7 @@ pub fn compare_servers(
             runtime.block_on(load.work(&mut clients));
             running.push((server, clients, Sum::default()));
         }
-        for turn in 0..TURNS {
+        for turn in 0..load.turns() {
             for i in 0..running.len() {
                 // Another one first each time.
                 let next = (i + turn + round) % running.len();

@@ -44,8 +44,19 @@ pub struct Running {
 
 enum End {
     Thread(oneshot::Sender<()>, JoinHandle<()>),
-    Process(Child),
+    Process(Ended),
     Other(Box<dyn FnOnce()>),
+}
+
+/// A process that does not outlive a benchmark that fails.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // One that is over already needs no end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl AsRef<str> for Side {
@@ -104,7 +115,7 @@ impl Running {
         Self {
             address,
             cpu: CpuClock::Process(child.id()),
-            end: End::Process(child),
+            end: End::Process(Ended(child)),
         }
     }
 
@@ -128,10 +139,7 @@ impl Running {
                 let _ = stop.send(());
                 thread.join().unwrap();
             }
-            End::Process(mut child) => {
-                child.kill().unwrap();
-                child.wait().unwrap();
-            }
+            End::Process(child) => drop(child),
             End::Other(stop) => stop(),
         }
     }

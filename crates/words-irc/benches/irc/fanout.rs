@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    client::Client,
+    client::{Client, within},
     peers::{Server, servers},
 };
 
@@ -33,6 +33,7 @@ pub(crate) fn bursts(options: &Options) -> Vec<Line> {
                 members,
                 burst,
                 messages: burst,
+                turns: 3,
             };
             let what = format!("fan-out to {members}, a burst of {burst}: server CPU a delivery");
             measure(&load, what, 0.7, options)
@@ -45,6 +46,7 @@ pub(crate) fn paced(options: &Options) -> Vec<Line> {
         members: 500,
         burst: 1,
         messages: 20,
+        turns: 10,
     };
     let what = "fan-out to 500, one by one: server CPU a delivery".into();
     measure(&load, what, 0.9, options)
@@ -102,6 +104,8 @@ struct Talk {
     burst: usize,
     /// Messages of one turn.
     messages: usize,
+    /// Turns of a round: a burst of a thousand lasts long enough that few do.
+    turns: usize,
 }
 
 /// What the members have heard, all together.
@@ -123,6 +127,10 @@ const CHANNEL: &str = "#bench";
 impl Load for Talk {
     type Clients = Channel;
 
+    fn turns(&self) -> usize {
+        self.turns
+    }
+
     async fn connect(&self, server: &Running) -> Channel {
         let tally = Arc::new(Tally::default());
         // Each hears those who join later, and this, once, when all are there.
@@ -135,12 +143,14 @@ impl Load for Talk {
                 member.register(&format!("m{n}")).await;
                 member.join(CHANNEL).await;
                 there.wait().await;
-                member.until(|message| message.is("PRIVMSG")).await;
+                member
+                    .until("the first message", |message| message.is("PRIVMSG"))
+                    .await;
                 tally.add(1);
                 listen(member.into_stream(), tally).await;
             });
         }
-        there.wait().await;
+        within("all members to join", there.wait()).await;
         let mut speaker = Client::connect(server.address).await;
         speaker.register("speaker").await;
         speaker.join(CHANNEL).await;
@@ -178,8 +188,9 @@ impl Tally {
 
     /// Waits until all that is awaited was heard.
     async fn reach(&self) {
+        let what = "all members to hear all messages";
         while self.heard.load(Relaxed) < self.awaited.load(Relaxed) {
-            self.reached.notified().await;
+            within(what, self.reached.notified()).await;
         }
     }
 }
