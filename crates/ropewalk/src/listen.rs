@@ -335,10 +335,11 @@ impl Servers {
         let datagrams = join_all(datagrams.into_iter().map(|d| d.drain(common.drain())));
         let both = signals.unless_second(join(streams, datagrams)).await;
         work.iter().for_each(tokio::task::JoinHandle::abort);
-        let (leftovers, _) = both.map_err(Failure::run)?;
+        // Also where a second signal cut the drain short: what has changed is not to be lost.
         for last in last {
             last.await?;
         }
+        let (leftovers, _) = both.map_err(Failure::run)?;
         let cut: usize = leftovers.iter().map(|leftover| leftover.cut).sum();
         let served = served.load(Relaxed);
         match cut {

@@ -228,6 +228,32 @@ fn who_registers_is_known_after_a_restart() {
 }
 
 #[test]
+fn a_second_signal_loses_nothing_that_was_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let path = data.display().to_string();
+    let mut arguments = vec!["irc", "--listen", "tcp:0", "--data", &path];
+    arguments.extend(["--drain", "600", "--allow-passwords-without-tls"]);
+    let server = Running::start(&arguments, 1);
+    let address = server.address("irc", "tcp");
+    let mut ada = Client::register(address, "ada");
+    ada.say("CAP REQ draft/account-registration\r\nREGISTER * * correct-horse");
+    ada.until("REGISTER SUCCESS ada");
+    ada.say("JOIN #rope\r\nPRIVMSG ChanServ :REGISTER #rope");
+    ada.until("#rope is yours");
+    // Written a second later, if there were one.
+    ada.say("TOPIC #rope :of three strands");
+    ada.until(" TOPIC #rope ");
+    server.signal("TERM");
+    ada.until("ERROR");
+    server.signal("TERM");
+    let (status, _, log) = server.ended();
+    assert_eq!(status, Some(1), "{log}");
+    let kept = fs::read_to_string(data.join("registered.jsonl")).unwrap();
+    assert!(kept.contains("of three strands"), "{kept}");
+}
+
+#[test]
 fn its_numbers_are_served() {
     let arguments = [
         "irc",
