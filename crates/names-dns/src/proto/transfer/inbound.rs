@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::Entry;
 use crate::proto::{
     Class, Full, Header, LONGEST_MESSAGE, Message, MessageWriter, Name, NameRef, Opcode, Rcode,
-    RecordType, Section, Serial, SoaNumbers, WireError,
+    RecordType, Section, Serial, SoaNumbers, WireError, rdata,
     tsig::{self, Key, Verifier, VerifyError},
 };
 
@@ -345,7 +345,7 @@ impl Inbound {
             "such records are in no zone"
         } else if entry.record_type == RecordType::SOA && entry.name != self.zone.as_ref() {
             "an SOA stands only at the top"
-        } else if !has_right_length(entry.record_type, entry.rdata) {
+        } else if rdata::check(entry.class, entry.record_type, entry.rdata).is_err() {
             "its data is not what the type has"
         } else {
             return Ok(());
@@ -494,22 +494,6 @@ fn serial(entry: &Entry<'_>) -> Result<Serial, TransferError> {
 /// questions.
 fn is_meta(record_type: RecordType) -> bool {
     matches!(record_type.0, 0 | 41 | 128..=255)
-}
-
-/// Whether the data is as long as what the type has, for types that others
-/// look into when they answer.
-fn has_right_length(record_type: RecordType, rdata: &[u8]) -> bool {
-    let is_name = |bytes: &[u8]| NameRef::from_wire(bytes).is_ok();
-    let is_name_at = |at| rdata.get(at..).is_some_and(is_name);
-    match record_type {
-        RecordType::A => rdata.len() == 4,
-        RecordType::AAAA => rdata.len() == 16,
-        RecordType::NS | RecordType::CNAME | RecordType::DNAME | RecordType::PTR => is_name(rdata),
-        RecordType::MX => is_name_at(2),
-        RecordType::SRV => is_name_at(6),
-        RecordType::SOA => SoaNumbers::read(rdata).is_some(),
-        _ => true,
-    }
 }
 
 /// A request for a zone: its question, and the SOA of the version that is

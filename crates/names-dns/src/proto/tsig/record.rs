@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::{Malformed, key::Key};
-use crate::proto::Name;
+use crate::proto::{Class, Message, NameRef, RecordType, Section};
 
 /// The TSIG record of a message, as it stands there.
 pub(super) struct Record {
@@ -26,84 +26,57 @@ pub(super) struct Record {
     pub(super) other: Range<usize>,
 }
 
-/// The number of the type.
-const TSIG: u16 = 250;
-/// The only class it has.
-const ANY: u16 = 255;
-/// Bytes of a header.
-pub(super) const HEADER: usize = 12;
-
 impl Record {
     /// Finds it. It may only stand at the very end (section 5.1).
     pub(super) fn find(message: &[u8]) -> Result<Option<Self>, Malformed> {
-        if message.len() < HEADER {
-            return Err(Malformed("the message is shorter than a header"));
-        }
-        let count = |n: usize| u32::from(u16::from_be_bytes([message[n], message[n + 1]]));
-        let mut reader = Reader {
-            message,
-            at: HEADER,
-        };
-        for _ in 0..count(4) {
-            reader.skip_name()?;
-            reader.take(4)?;
-        }
-        let (before, additional) = (count(6) + count(8), count(10));
-        let records = before + additional;
-        for n in 1..=records {
-            let start = reader.at;
-            let name = reader.at;
-            reader.skip_name()?;
-            let (kind, class) = (reader.u16()?, reader.u16()?);
-            let ttl = reader.take(4)?;
-            let length = usize::from(reader.u16()?);
-            let data = reader.at;
-            reader.take(length)?;
-            if kind != TSIG {
+        let parsed = Message::read(message)
+            .map_err(|_| Malformed("the message is shorter than a header"))?;
+        let mut records = parsed.records();
+        while let Some(record) = records.next() {
+            let record = record.map_err(|_| Malformed("a record is not well formed"))?;
+            if record.record_type != RecordType::TSIG {
                 continue;
             }
-            if n <= before {
+            if record.section != Section::Additional {
                 return Err(Malformed("a TSIG stands outside the additional section"));
             }
-            if n != records || reader.at != message.len() {
+            if records.position() != message.len() || records.next().is_some() {
                 return Err(Malformed("a TSIG is not the last of a message"));
             }
-            if class != ANY || message[ttl] != [0; 4] {
+            if record.class != Class::ANY || record.ttl != 0 {
                 return Err(Malformed("a TSIG has a class but ANY, or a TTL"));
             }
-            return Self::read(message, start, name, data).map(Some);
+            let mut key = record
+                .name()
+                .map_err(|_| Malformed("the owner of a TSIG is no name"))?;
+            key.make_lowercase();
+            let read = Self::read(message, record.start, key.as_bytes(), record.rdata());
+            return read.map(Some);
         }
         Ok(None)
     }
 
-    fn read(message: &[u8], start: usize, name: usize, data: usize) -> Result<Self, Malformed> {
-        let (key, _) = Name::from_message(message, name)
-            .map_err(|_| Malformed("the owner of a TSIG is no name"))?;
-        let key = key.to_lowercase().as_wire().to_vec();
-        let mut reader = Reader { message, at: data };
+    /// Reads its data, with which the message ends.
+    fn read(message: &[u8], start: usize, key: &[u8], data: &[u8]) -> Result<Self, Malformed> {
         // The algorithm may not be compressed (section 4.2).
-        let name = reader.at;
-        let end = reader.skip_name()?;
-        if end == NameEnd::Pointer {
-            return Err(Malformed("the algorithm of a TSIG is compressed"));
-        }
-        let algorithm = message[name..reader.at].to_ascii_lowercase();
-        let high = u64::from(reader.u16()?);
-        let middle = u64::from(reader.u16()?);
-        let low = u64::from(reader.u16()?);
-        let fudge = reader.u16()?;
-        let mac_len = usize::from(reader.u16()?);
-        let mac = reader.take(mac_len)?;
-        let (original_id, error) = (reader.u16()?, reader.u16()?);
-        let other_len = usize::from(reader.u16()?);
-        let other = reader.take(other_len)?;
-        if reader.at != message.len() {
+        let (algorithm, rest) = NameRef::split_from(data)
+            .map_err(|_| Malformed("the algorithm of a TSIG is no name, or compressed"))?;
+        let mut rest = Rest {
+            bytes: rest,
+            end: message.len(),
+        };
+        let [high, middle, low] = [rest.u16()?, rest.u16()?, rest.u16()?].map(u64::from);
+        let fudge = rest.u16()?;
+        let mac = rest.counted()?;
+        let (original_id, error) = (rest.u16()?, rest.u16()?);
+        let other = rest.counted()?;
+        if !rest.bytes.is_empty() {
             return Err(Malformed("a TSIG is longer than what stands in it"));
         }
         Ok(Self {
             start,
-            key,
-            algorithm,
+            key: key.to_vec(),
+            algorithm: algorithm.as_wire().to_ascii_lowercase(),
             time: high << 32 | middle << 16 | low,
             fudge,
             mac,
@@ -113,6 +86,31 @@ impl Record {
         })
     }
 }
+
+/// What is left of a record's data, the last of its message.
+struct Rest<'a> {
+    bytes: &'a [u8],
+    /// Where they end in the message.
+    end: usize,
+}
+
+impl Rest<'_> {
+    fn u16(&mut self) -> Result<u16, Malformed> {
+        let (first, rest) = self.bytes.split_first_chunk().ok_or(SHORT)?;
+        self.bytes = rest;
+        Ok(u16::from_be_bytes(*first))
+    }
+
+    /// Octets with their number before them, by where they stand in the message.
+    fn counted(&mut self) -> Result<Range<usize>, Malformed> {
+        let length = usize::from(self.u16()?);
+        let start = self.end - self.bytes.len();
+        self.bytes = self.bytes.get(length..).ok_or(SHORT)?;
+        Ok(start..start + length)
+    }
+}
+
+const SHORT: Malformed = Malformed("a TSIG ends in the middle of what stands in it");
 
 /// What is appended to a message.
 pub(super) struct Fields<'a> {
@@ -135,8 +133,8 @@ pub(super) fn append_for(message: &mut Vec<u8>, key: &[u8], algorithm: &[u8], fi
     let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
     let data = algorithm.len() + 16 + fields.mac.len() + fields.other.len();
     message.extend_from_slice(key);
-    message.extend_from_slice(&TSIG.to_be_bytes());
-    message.extend_from_slice(&ANY.to_be_bytes());
+    message.extend_from_slice(&RecordType::TSIG.0.to_be_bytes());
+    message.extend_from_slice(&Class::ANY.0.to_be_bytes());
     message.extend_from_slice(&[0; 4]);
     message.extend_from_slice(&u16::try_from(data).unwrap_or(u16::MAX).to_be_bytes());
     message.extend_from_slice(algorithm);
@@ -150,50 +148,4 @@ pub(super) fn append_for(message: &mut Vec<u8>, key: &[u8], algorithm: &[u8], fi
     message.extend_from_slice(fields.other);
     let count = u16::from_be_bytes([message[10], message[11]]).wrapping_add(1);
     message[10..12].copy_from_slice(&count.to_be_bytes());
-}
-
-/// Where a name ends.
-#[derive(PartialEq, Eq)]
-enum NameEnd {
-    Root,
-    Pointer,
-}
-
-/// A place in a message.
-struct Reader<'a> {
-    message: &'a [u8],
-    at: usize,
-}
-
-impl Reader<'_> {
-    /// The next `n` bytes, by where they stand.
-    fn take(&mut self, n: usize) -> Result<Range<usize>, Malformed> {
-        let end = self.at + n;
-        if end > self.message.len() {
-            return Err(Malformed("the message ends in the middle of a record"));
-        }
-        let range = self.at..end;
-        self.at = end;
-        Ok(range)
-    }
-
-    fn u16(&mut self) -> Result<u16, Malformed> {
-        let at = self.take(2)?.start;
-        Ok(u16::from_be_bytes([self.message[at], self.message[at + 1]]))
-    }
-
-    fn skip_name(&mut self) -> Result<NameEnd, Malformed> {
-        loop {
-            let at = self.take(1)?.start;
-            match self.message[at] {
-                0 => return Ok(NameEnd::Root),
-                length @ 1..=63 => self.take(length.into())?,
-                192.. => {
-                    self.take(1)?;
-                    return Ok(NameEnd::Pointer);
-                }
-                _ => return Err(Malformed("a label has an unknown kind")),
-            };
-        }
-    }
 }
