@@ -3,11 +3,14 @@
 
 use ropewalk_core::{Metrics, metrics::Counter};
 
+use super::Via;
 use crate::proto::Rcode;
 
 /// Counts since the last flush, and where they go.
 pub(super) struct Counters {
     rcodes: [u64; 7],
+    /// Requests, by the way they came.
+    vias: [u64; 3],
     /// Answers that were ready.
     pub(super) ready: u64,
     /// Answers that were made.
@@ -23,6 +26,7 @@ pub(super) struct Counters {
 
 struct Told {
     rcodes: [Counter; 7],
+    vias: [Counter; 3],
     ready: Counter,
     made: Counter,
     ignored: Counter,
@@ -52,8 +56,16 @@ impl Counters {
                     &[("fate", fate)],
                 )
             };
+            let queries = |transport: &'static str| {
+                metrics.counter(
+                    "dns_queries",
+                    "Requests to the authority, by the way they came.",
+                    &[("transport", transport)],
+                )
+            };
             Box::new(Told {
                 rcodes: RCODES.map(answers),
+                vias: ["udp", "tcp", "tls"].map(queries),
                 ready: requests("ready"),
                 made: requests("made"),
                 ignored: requests("ignored"),
@@ -63,6 +75,7 @@ impl Counters {
         });
         Self {
             rcodes: [0; 7],
+            vias: [0; 3],
             ready: 0,
             made: 0,
             ignored: 0,
@@ -77,6 +90,16 @@ impl Counters {
         self.rcodes[usize::from(rcode.0).min(RCODES.len() - 1)] += 1;
     }
 
+    /// A request came.
+    #[inline]
+    pub(super) fn asked(&mut self, via: Via) {
+        self.vias[match via {
+            Via::Udp => 0,
+            Via::Tcp => 1,
+            Via::Tls => 2,
+        }] += 1;
+    }
+
     /// Tells them.
     pub(super) fn flush(&mut self) {
         let Some(told) = &self.told else { return };
@@ -85,6 +108,9 @@ impl Counters {
             count => counter.add(count),
         };
         for (counter, count) in told.rcodes.iter().zip(&mut self.rcodes) {
+            tell(counter, count);
+        }
+        for (counter, count) in told.vias.iter().zip(&mut self.vias) {
             tell(counter, count);
         }
         tell(&told.ready, &mut self.ready);

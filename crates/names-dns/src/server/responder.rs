@@ -130,6 +130,7 @@ impl Responder {
     ) -> Outcome {
         self.out.clear();
         self.extra.clear();
+        self.counters.asked(via);
         let ip = from.inet().map(|address| address.ip());
         let mut frame = Frame {
             header: Header::default(),

@@ -98,6 +98,10 @@ pub struct SecondaryState {
     pub checked: Option<SystemTime>,
     /// What went wrong since then.
     pub error: Option<String>,
+    /// New versions that were transferred since the start.
+    pub transfers: u64,
+    /// Times since the start that no primary could be asked, or sent what it has.
+    pub failures: u64,
 }
 
 /// A service that keeps one zone.
@@ -429,8 +433,10 @@ impl Secondary {
         };
         keeping.next = now + wait;
         tracing::warn!(zone = %self.origin, %error, again_in = ?wait, "no primary could be asked");
-        self.state
-            .send_modify(|state| state.error = Some(error.to_string()));
+        self.state.send_modify(|state| {
+            state.error = Some(error.to_string());
+            state.failures += 1;
+        });
     }
 
     /// A primary has said which version it has.
@@ -471,12 +477,11 @@ impl Secondary {
         }
         let serial = Serial(zone.serial());
         self.state.send_modify(|state| {
-            *state = SecondaryState {
-                serial: Some(serial),
-                expired: false,
-                checked: Some(checked),
-                error: None,
-            };
+            state.serial = Some(serial);
+            state.expired = false;
+            state.checked = Some(checked);
+            state.error = None;
+            state.transfers += u64::from(is_new);
         });
     }
 
