@@ -65,6 +65,7 @@ const PROGRAMS: &[Program] = &[
     Program::new("nsupdate", "nsupdate", "bind9-dnsutils"),
     Program::new("openssl", "openssl", "openssl"),
     Program::new("postgres", "postgres", "postgresql"),
+    Program::python("python_dnspython", "dnspython", "2.9.2"),
     Program::python("python_irc", "irc", "20.5.0"),
     Program::python("python_websockets", "websockets", "17.4"),
     Program::new("sic", "sic", "sic"),

@@ -10,7 +10,9 @@ use std::{future::ready, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use files::Files;
-use ropewalk_core::{ServerEndpoint, Service as _, Services};
+use ropewalk_core::{
+    ConnectOptions, ServerEndpoint, Service as _, Services, endpoint::Network, wall_clock,
+};
 use ropewalk_names_dns::{
     client::{Resolver, Upstream},
     forward::{Forwarder, ForwarderOptions},
@@ -19,10 +21,10 @@ use ropewalk_names_dns::{
         Authority, AuthorityOptions,
         replication::{
             Grant, Notifier, NotifierOptions, Remote, Secondaries, Secondary, SecondaryOptions,
-            TransferOptions, Transfers,
+            SecondaryState, TransferOptions, Transfers,
         },
     },
-    zone::Zones,
+    zone::{Entry, Zones},
 };
 use spec::{KeyFile, RemoteSpec, SecondarySpec, ZoneFile};
 
@@ -56,10 +58,15 @@ pub(crate) struct DnsServer {
     secondary: Vec<SecondarySpec>,
 
     /// A server that is asked for whatever is asked: 9.9.9.9, tls:dns.example:853,
-    /// https://dns.example/dns-query; answers are kept. Only this machine and its own networks are
-    /// answered; may be repeated
-    #[arg(long, value_name = "ADDR", conflicts_with_all = ["zone", "secondary"])]
+    /// https://dns.example/dns-query; answers are kept. Not beside --zone or --secondary; may be
+    /// repeated
+    #[arg(long, value_name = "ADDR")]
     forward: Vec<Upstream>,
+
+    /// Who may ask what --forward answers: an address, or a network such as 192.0.2.0/24; may be
+    /// repeated [default: this machine, and private networks]
+    #[arg(long, value_name = "NET", value_parser = spec::network)]
+    allow_forward: Vec<Network>,
 
     /// A key that transfers are signed with (TSIG), and its file, as tsig-keygen or keymgr -t write
     /// it; may be repeated. If there is one alone, it is used with every --secondary and --notify
@@ -101,6 +108,18 @@ impl ServerArgs for DnsServer {
             let why = "nothing to serve, expected --zone, --secondary or --forward";
             return plan.fault(Failure::arguments(why));
         }
+        let has_zones = !self.zone.is_empty() || !self.secondary.is_empty();
+        if has_zones && !self.forward.is_empty() {
+            // A zone's delegations and aliases lead out of it, and whoever asks a forwarder follows
+            // neither: what both would say together is half an answer.
+            let why = "not beside --zone or --secondary, expected a dns server of its own for each, \
+                       with another --listen";
+            return plan.fault(Failure::option("--forward", why));
+        }
+        if self.forward.is_empty() && !self.allow_forward.is_empty() {
+            let why = "nothing is forwarded, expected --forward beside it";
+            return plan.fault(Failure::option("--allow-forward", why));
+        }
         let files = Files::new(&self.zone);
         if self.check {
             plan.only_check();
@@ -117,6 +136,10 @@ impl DnsServer {
     fn forward(self, plan: &mut Plan) {
         let mut options = ForwarderOptions::default();
         options.metrics = Some(plan.numbers());
+        if !self.allow_forward.is_empty() {
+            let networks = self.allow_forward;
+            options.allow = Arc::new(move |from| networks.iter().any(|it| it.contains(from)));
+        }
         let forwarder = Forwarder::with(Resolver::new(self.forward), options);
         // A server that asks us what we ask it would go round in circles.
         let check = forwarder.clone();
@@ -200,6 +223,7 @@ impl DnsServer {
             let why = format!("{error}, expected a folder that can be written");
             plan.fault(Failure::usage("--data", data.display(), why));
         }
+        measure(&origins, &transfers, &secondaries, plan);
         let mut options = AuthorityOptions::default();
         options.keys = Arc::new(keys);
         options.extension = Some(Arc::new(Secondaries::new(transfers.clone(), secondaries)));
@@ -245,6 +269,64 @@ impl DnsServer {
     }
 }
 
+/// Shows which version of each zone is served, and how its secondary fares. Zones are those of the
+/// arguments, so there are no more series than somebody has typed.
+fn measure(
+    origins: &[&Name],
+    transfers: &Transfers,
+    secondaries: &[Arc<Secondary>],
+    plan: &mut Plan,
+) {
+    let metrics = plan.numbers();
+    for origin in origins {
+        let (zones, name) = (transfers.zones().clone(), (*origin).clone());
+        let help = "Serial of the version that is served; 0 if there is none.";
+        let serial = move || {
+            let zones = zones.current();
+            let zone = zones.entry(name.as_ref()).and_then(Entry::zone);
+            zone.map_or(0, |zone| zone.serial().into())
+        };
+        let labels = &[("zone", label(origin))];
+        metrics.gauge_asked("ropewalk_dns_zone_serial", help, labels, serial);
+    }
+    for secondary in secondaries {
+        let zone = label(secondary.origin());
+        let state = secondary.state();
+        let help = "Seconds since a primary last said which version it has; -1 if none has.";
+        let age = move || {
+            let age = state.borrow().checked.map(|checked| {
+                let age = wall_clock().duration_since(checked).unwrap_or_default();
+                i64::try_from(age.as_secs()).unwrap_or(i64::MAX)
+            });
+            age.unwrap_or(-1)
+        };
+        metrics.gauge_asked(
+            "ropewalk_dns_zone_age_seconds",
+            help,
+            &[("zone", zone)],
+            age,
+        );
+        let help = "Looks at primaries that brought a new version, or nothing at all.";
+        for (outcome, of) in [
+            (
+                "done",
+                (|state| state.transfers) as fn(&SecondaryState) -> u64,
+            ),
+            ("failed", |state| state.failures),
+        ] {
+            let state = secondary.state();
+            let labels = &[("zone", zone), ("outcome", outcome)];
+            let count = move || of(&state.borrow());
+            metrics.counter_asked("ropewalk_dns_zone_transfers", help, labels, count);
+        }
+    }
+}
+
+/// The name of a zone as a label: as static as the arguments, which are read once.
+fn label(origin: &Name) -> &'static str {
+    origin.to_string().leak()
+}
+
 /// Serves an authority on endpoints of datagrams and of streams.
 fn listen(
     authority: &Authority,
@@ -266,6 +348,11 @@ fn listen(
 
 /// Another server with its key: the one it names, or the only one there is.
 fn remote(spec: &RemoteSpec, keys: &Keys, option: &'static str, plan: &mut Plan) -> Option<Remote> {
+    // Its certificates are read again for each connection, and should be there from the start.
+    if let Err(error) = ConnectOptions::default().prepare(&spec.remote.endpoint) {
+        plan.fault(Failure::usage(option, spec, error));
+        return None;
+    }
     let key = match &spec.key {
         Some(name) => match keys.get(name) {
             Some(key) => Some(key),

@@ -2,6 +2,7 @@
 
 use std::{fmt, fs, path::PathBuf};
 
+use ropewalk_core::endpoint::Network;
 use ropewalk_names_dns::{
     proto::{
         Name, NameRef,
@@ -130,6 +131,13 @@ pub(super) fn grant(text: &str) -> Result<Grant, String> {
     })
 }
 
+pub(super) fn network(text: &str) -> Result<Network, String> {
+    text.parse().map_err(|_| {
+        "expected an address, or a network such as 192.0.2.0/24 with no bit set behind its prefix"
+            .into()
+    })
+}
+
 fn remote(text: &str, scheme: &str) -> Result<RemoteSpec, String> {
     let (key, address) = match text.split_once('@') {
         // A scheme's own fields may have an @; a key's name has no colon.
@@ -138,6 +146,22 @@ fn remote(text: &str, scheme: &str) -> Result<RemoteSpec, String> {
     };
     let remote = Remote::parse(address, scheme)
         .map_err(|error| format!("{error}; expected an address, or an endpoint"))?;
+    // Nothing in this process speaks any other.
+    let known = [
+        "udp",
+        "tcp",
+        "tls",
+        "unix",
+        "unix-datagram",
+        "socks5",
+        "http-connect",
+    ];
+    if !known.contains(&remote.endpoint.scheme()) {
+        return Err(format!(
+            "expected an address, or an endpoint: {}",
+            known.join(", ")
+        ));
+    }
     Ok(RemoteSpec { key, remote })
 }
 

@@ -171,6 +171,19 @@ impl Running {
         }
     }
 
+    /// Waits for the next line of its log that holds this.
+    pub(crate) fn logged_next(&mut self, what: &str) -> String {
+        loop {
+            match self.err.recv_timeout(PATIENCE) {
+                Ok(line) => self.log.push(line),
+                Err(why) => panic!("{what} was not logged: {why}; log: {:#?}", self.log),
+            }
+            if let Some(line) = self.log.last().filter(|line| line.contains(what)) {
+                return line.clone();
+            }
+        }
+    }
+
     /// Waits for its end: its status, what else it wrote to standard output, and its log.
     pub(crate) fn ended(mut self) -> (Option<i32>, String, String) {
         let out = rest(&self.out);

@@ -1,14 +1,15 @@
 //! `ropewalk dns`: its own ways, and other people's programs as clients, primaries and secondaries.
 
+mod dnspython;
+mod forwarding;
+mod over_tls;
+mod reload;
+
 use std::{
     fs,
     net::{SocketAddr, TcpListener, UdpSocket},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
     thread,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use ropewalk_names_dns::proto::{
 };
 use tempfile::TempDir;
 
-use crate::common::{PATIENCE, Running, run, text};
+use crate::common::{PATIENCE, Running, http, run, text};
 
 /// A zone with this serial, and a host that tells it.
 fn zone_text(serial: u32) -> String {
@@ -71,18 +72,24 @@ impl Scratch {
     }
 }
 
-/// Asks a question over UDP, until there is an answer.
-fn ask(to: SocketAddr, name: &str, record_type: RecordType) -> Vec<u8> {
+fn question(id: u16, flags: u16, name: &str, record_type: RecordType) -> Vec<u8> {
     let name: Name = name.parse().unwrap();
     let mut writer = MessageWriter::new();
     let header = Header {
-        id: 4711,
-        ..Header::default()
+        id,
+        flags,
+        counts: [0; 4],
     };
     writer.begin(header, 512);
     writer
         .question(name.as_wire(), record_type, Class::IN)
         .unwrap();
+    writer.finish().to_vec()
+}
+
+/// Asks a question over UDP, until there is an answer.
+fn ask(to: SocketAddr, name: &str, record_type: RecordType) -> Vec<u8> {
+    let question = question(4711, Header::RD, name, record_type);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(to).unwrap();
     socket
@@ -93,7 +100,7 @@ fn ask(to: SocketAddr, name: &str, record_type: RecordType) -> Vec<u8> {
     loop {
         assert!(start.elapsed() < PATIENCE, "{to} does not answer");
         // A daemon that has not started yet refuses.
-        if socket.send(writer.finish()).is_ok()
+        if socket.send(&question).is_ok()
             && let Ok(length) = socket.recv(&mut answer)
         {
             answer.truncate(length);
@@ -128,49 +135,6 @@ fn wait_for(to: SocketAddr, wanted: u32, whose: &str) {
         );
         thread::yield_now();
     }
-}
-
-#[test]
-fn zones_are_read_again_without_a_lost_question_and_broken_ones_are_not() {
-    let scratch = Scratch::new();
-    let zone = scratch.zone_option();
-    let arguments = [
-        "dns", "--listen", "udp:0", "--listen", "tcp:0", "--zone", &zone,
-    ];
-    let mut server = Running::start(&arguments, 2);
-    let address = server.address("dns", "udp");
-    assert_eq!(serial(address), Ok(Some(1)));
-    // Somebody asks all the while; none of it may be lost, on loopback.
-    let over = Arc::new(AtomicBool::new(false));
-    let asking = {
-        let over = over.clone();
-        thread::spawn(move || {
-            let mut asked = 0_u32;
-            while !over.load(Relaxed) {
-                let answer = ask(address, "www.example.test.", RecordType::A);
-                let header = Header::read(&answer).unwrap();
-                assert_eq!((header.rcode(), header.counts[1]), (Rcode::NOERROR, 1));
-                asked += 1;
-            }
-            asked
-        })
-    };
-    for serial in 2..8 {
-        scratch.zone(serial);
-        server.signal("HUP");
-        wait_for(address, serial, "the server");
-    }
-    scratch.write(
-        "example.test.zone",
-        "$TTL 300\n@ SOA ns h 9 1 1 1 1\n@ NS ns\nns A 1.2.3\n",
-    );
-    server.signal("HUP");
-    let line = server.logged("SIGHUP: ");
-    server.logged("example.test.zone:4:6: ");
-    assert_eq!(serial(address), Ok(Some(7)), "{line}");
-    over.store(true, Relaxed);
-    assert!(asking.join().unwrap() > 6);
-    server.end_well();
 }
 
 #[test]
@@ -262,6 +226,61 @@ fn arguments_that_cannot_be_are_told_with_what_is_expected() {
             "expected the name of a --tsig-key before the @",
         ),
         (vec!["--listen", "tls:0", "--zone", &zone], "no certificate"),
+        (
+            vec!["--listen", "udp:0", "--zone", &zone, "--forward", "::1"],
+            "--forward: not beside --zone or --secondary",
+        ),
+        (
+            vec![
+                "--listen",
+                "udp:0",
+                "--secondary",
+                "x=::1",
+                "--forward",
+                "::1",
+            ],
+            "--forward: not beside --zone or --secondary",
+        ),
+        (
+            vec![
+                "--listen",
+                "udp:0",
+                "--zone",
+                &zone,
+                "--allow-forward",
+                "::1",
+            ],
+            "expected --forward beside it",
+        ),
+        (
+            vec![
+                "--listen",
+                "udp:0",
+                "--forward",
+                "::1",
+                "--allow-forward",
+                "10.0.0.1/8",
+            ],
+            "no bit set behind its prefix",
+        ),
+        (
+            vec!["--listen", "udp:0", "--forward", "tcp:"],
+            "is no name server",
+        ),
+        (
+            vec!["--listen", "udp:0", "--zone", &zone, "--notify", "x:y:z"],
+            "expected an address, or an endpoint: udp, tcp, tls",
+        ),
+        (
+            vec![
+                "--listen",
+                "udp:0",
+                "--secondary",
+                "x=tls:ns.test:853:ca=/does/not/exist",
+            ],
+            "/does/not/exist",
+        ),
+        (vec!["--zone", &zone], "--listen"),
     ] {
         let all = [vec!["dns"], arguments].concat();
         let (status, out, err) = run(&all);
@@ -307,6 +326,8 @@ fn ours_follows_ours_and_serves_what_it_kept() {
         &udp,
         "--listen",
         &tcp,
+        "--metrics",
+        "tcp:0",
         "--secondary",
         &source,
         "--tsig-key",
@@ -314,7 +335,7 @@ fn ours_follows_ours_and_serves_what_it_kept() {
         "--data",
         &data,
     ];
-    let secondary = Running::start(&arguments, 2);
+    let secondary = Running::start(&arguments, 3);
     let address = secondary.address("dns", "udp");
     wait_for(address, 1, "the secondary");
     for serial in 2..5 {
@@ -323,10 +344,32 @@ fn ours_follows_ours_and_serves_what_it_kept() {
         wait_for(address, serial, "the secondary");
     }
     primary.logged("kind=\"differences\"");
+    let metrics = |server: &Running| {
+        let address = server.address("metrics", "tcp");
+        http(address, "GET /metrics HTTP/1.1", "").body
+    };
+    let shown = metrics(&secondary);
+    for line in [
+        "ropewalk_dns_zone_serial{zone=\"example.test.\"} 4\n",
+        "ropewalk_dns_zone_transfers_total{zone=\"example.test.\",outcome=\"failed\"} 0\n",
+        "dns_answers_total{rcode=\"NOERROR\"} ",
+        "dns_queries_total{transport=\"udp\"} ",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(
+        !shown.contains("age_seconds{zone=\"example.test.\"} -1"),
+        "{shown}"
+    );
     secondary.end_well();
     primary.end_well();
-    let secondary = Running::start(&arguments, 2);
+    let secondary = Running::start(&arguments, 3);
     wait_for(address, 4, "the secondary without its primary");
+    let start = Instant::now();
+    let failed = "_transfers_total{zone=\"example.test.\",outcome=\"failed\"} 0\n";
+    while metrics(&secondary).contains(failed) {
+        assert!(start.elapsed() < PATIENCE, "it does not ask its primary");
+    }
     secondary.end_well();
 }
 
@@ -482,13 +525,18 @@ mod with_nsd {
     use super::*;
 
     fn nsd(site: &Site<'_>, zone: &str) -> Daemon {
+        nsd_with(site, "", zone)
+    }
+
+    /// With more lines about the server.
+    pub(super) fn nsd_with(site: &Site<'_>, more: &str, zone: &str) -> Daemon {
         let Site { scratch, port, .. } = site;
         let folder = scratch.folder.path().display();
         let config = format!(
             "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  chroot: \"\"\n  \
              zonesdir: \"{folder}\"\n  database: \"\"\n  pidfile: \"{folder}/nsd.pid\"\n  \
              zonelistfile: \"{folder}/zone.list\"\n  xfrdfile: \"{folder}/xfrd.state\"\n  \
-             xfrdir: \"{folder}\"\n  server-count: 1\n  verbosity: 2\n\
+             xfrdir: \"{folder}\"\n  server-count: 1\n  verbosity: 2\n{more}\
              remote-control:\n  control-enable: no\n\
              key:\n  name: transfer.test\n  algorithm: hmac-sha256\n  \
              secret: \"bm9ib2R5IGVsc2Uga25vd3MgdGhpcyBzZWNyZXQ=\"\n\
@@ -556,6 +604,8 @@ mod with_knotd {
              zone:\n  - domain: example.test\n    storage: {folder}\n    acl: ours\n{zone}"
         );
         scratch.write("knot.conf", &config);
+        // Without the folder of its journal, it loads a zone once and never a difference.
+        fs::create_dir(scratch.path("db")).unwrap();
         Daemon::start(
             "knotd",
             &["-c", &scratch.path("knot.conf")],
@@ -566,7 +616,13 @@ mod with_knotd {
     #[test]
     #[ignore = "needs knotd; cargo xtask test runs it where it is installed"]
     fn knot_is_our_primary() {
-        as_primary(|site| knotd(site, "    file: example.test.zone\n    notify: ours\n"));
+        as_primary(|site| {
+            // It makes differences of what changes in the file, keeps them in its journal, and
+            // leaves the file alone.
+            let zone = "    file: example.test.zone\n    notify: ours\n    \
+                        zonefile-load: difference\n    zonefile-sync: -1\n";
+            knotd(site, zone)
+        });
     }
 
     #[test]
@@ -580,11 +636,16 @@ mod with_named {
     use super::*;
 
     fn named(site: &Site<'_>, zone: &str) -> Daemon {
+        named_with(site, "", "", zone)
+    }
+
+    /// With statements before all others, and between `listen-on port N` and its addresses.
+    pub(super) fn named_with(site: &Site<'_>, first: &str, listen: &str, zone: &str) -> Daemon {
         let Site { scratch, port, .. } = site;
         let folder = scratch.folder.path().display();
         let config = format!(
-            "{KEY}\noptions {{\n directory \"{folder}\"; pid-file \"named.pid\";\n \
-             session-keyfile none; listen-on port {port} {{ 127.0.0.1; }};\n \
+            "{KEY}\n{first}\noptions {{\n directory \"{folder}\"; pid-file \"named.pid\";\n \
+             session-keyfile none; listen-on port {port} {listen} {{ 127.0.0.1; }};\n \
              listen-on-v6 {{ none; }}; recursion no; dnssec-validation no; notify explicit;\n \
              notify-delay 0; min-refresh-time 1; min-retry-time 1;\n}};\n\
              controls {{ }};\nzone \"example.test\" {{ {zone} }};\n"
