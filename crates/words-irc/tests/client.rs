@@ -6,6 +6,8 @@
 
 #[path = "properties/irc_client.rs"]
 mod irc_client;
+#[path = "client/logins.rs"]
+mod logins;
 #[path = "client/ours.rs"]
 mod ours;
 #[path = "client/process.rs"]
