@@ -2,6 +2,7 @@
 //! sockets.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod around;
 mod ask;
 mod attacks;
 #[allow(dead_code, reason = "shared with the benchmark")]
