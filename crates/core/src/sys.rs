@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 
 #[cfg(target_os = "linux")]
 use socket2::{SockAddr, SockAddrStorage};
-use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// Takes over an inherited descriptor, and has it closed on exec. Whoever calls
 /// this knows that it is this process's to take, and takes it once.
@@ -195,6 +195,16 @@ pub(crate) fn watched(file: std::fs::File) -> io::Result<AsyncFd<std::fs::File>>
     // is always the same; `AsyncFd` gives no way to exchange the file in it
     // that is used here.
     Ok(unsafe { AsyncFd::register(file) }?)
+}
+
+/// A socket that does not block, watched by the runtime for `interest` alone.
+pub(crate) fn watched_socket(
+    socket: std::net::UdpSocket,
+    interest: Interest,
+) -> io::Result<AsyncFd<std::net::UdpSocket>> {
+    // SAFETY: as of the file above: the socket owns its descriptor, and nobody
+    // exchanges it.
+    Ok(unsafe { AsyncFd::register_with_interest(socket, interest) }?)
 }
 
 /// Datagrams that one system call receives or sends at most.

@@ -3,14 +3,17 @@
 use std::{
     cell::RefCell,
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as SystemSocket},
     os::fd::AsFd,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use socket2::{InterfaceIndexOrAddress, SockRef};
-use tokio::{io::Interest, net::UdpSocket};
+use tokio::{
+    io::{Interest, Ready, unix::AsyncFd},
+    net::UdpSocket,
+};
 
 use super::{
     DatagramOption, DatagramSocket, Datagrams, MulticastGroup, UnsentDatagrams, batch::BATCH,
@@ -32,7 +35,11 @@ thread_local! {
 }
 
 pub(crate) struct Udp {
-    socket: Arc<UdpSocket>,
+    /// Watched for what arrives, and no more: the system tells whoever watches
+    /// for room of each datagram that has left, and there always is room.
+    socket: Arc<AsyncFd<SystemSocket>>,
+    /// The same socket while it has no room, watched until it does.
+    full: Option<AsyncFd<SystemSocket>>,
     local: SocketAddr,
     peer: Option<SocketAddr>,
     /// Waits for an error, on a connected socket: the runtime tells a reader
@@ -85,10 +92,15 @@ pub(crate) async fn connect(udp: &UdpConnect, schemes: &Schemes) -> io::Result<U
 impl Udp {
     fn new(socket: UdpSocket, peer: Option<SocketAddr>) -> io::Result<Self> {
         let local = socket.local_addr()?;
-        let socket = Arc::new(socket);
+        let interest = match peer {
+            Some(_) => Interest::READABLE | Interest::ERROR,
+            None => Interest::READABLE,
+        };
+        let socket = Arc::new(sys::watched_socket(socket.into_std()?, interest)?);
         Ok(Self {
             refused: peer.map(|_| refusal(socket.clone())),
             socket,
+            full: None,
             local,
             peer,
         })
@@ -121,7 +133,7 @@ impl Udp {
                 Err(_) => break,
             }
         }
-        sys::send_datagrams(self.socket.as_fd(), &addressed)
+        sys::send_datagrams(self.socket.get_ref().as_fd(), &addressed)
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -130,14 +142,16 @@ impl Udp {
             return Ok(0);
         };
         match to {
-            Some(to) => SockRef::from(&*self.socket).send_to(data, &self.address(to)?.into())?,
-            None => SockRef::from(&*self.socket).send(data)?,
+            Some(to) => {
+                SockRef::from(self.socket.get_ref()).send_to(data, &self.address(to)?.into())?
+            }
+            None => SockRef::from(self.socket.get_ref()).send(data)?,
         };
         Ok(1)
     }
 
     fn group(&self, group: &MulticastGroup, joins: bool) -> io::Result<()> {
-        let socket = SockRef::from(&*self.socket);
+        let socket = SockRef::from(self.socket.get_ref());
         let index = match &group.interface {
             Some(name) => sys::interface_index(name)?,
             None => 0,
@@ -159,7 +173,7 @@ impl Udp {
             (IpAddr::V6(address), None) if joins => socket.join_multicast_v6(&address, index),
             (IpAddr::V6(address), None) => socket.leave_multicast_v6(&address, index),
             (address, Some(source)) => {
-                sys::source_membership(self.socket.as_fd(), address, source, index, joins)
+                sys::source_membership(self.socket.get_ref().as_fd(), address, source, index, joins)
             }
         }
     }
@@ -172,23 +186,19 @@ impl DatagramSocket for Udp {
         batch: &mut Datagrams,
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.socket.poll_recv_ready(cx))?;
-            let mut any = false;
-            let received = self.socket.try_io(Interest::READABLE, || {
-                let more = receive(&self.socket, self.peer, batch)?;
-                any = true;
-                match more {
-                    true => Ok(()),
-                    // What came in between is told again by the runtime, so
-                    // asking the system once more in vain is spared.
-                    false => Err(io::ErrorKind::WouldBlock.into()),
+            let mut ready = ready!(self.socket.poll_read_ready(cx))?;
+            match receive(self.socket.get_ref(), self.peer, batch) {
+                Ok(true) => {}
+                // What came in between is told again by the runtime, so asking
+                // the system once more in vain is spared.
+                Ok(false) => ready.clear_ready(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready.clear_ready();
+                    continue;
                 }
-            });
-            match received {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !any => {}
-                Err(error) if !any => return Poll::Ready(Err(error)),
-                _ => return Poll::Ready(Ok(())),
+                Err(error) => return Poll::Ready(Err(error)),
             }
+            return Poll::Ready(Ok(()));
         }
     }
 
@@ -198,13 +208,25 @@ impl DatagramSocket for Udp {
         unsent: &mut UnsentDatagrams,
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.socket.poll_send_ready(cx))?;
-            match self.socket.try_io(Interest::WRITABLE, || self.send(unsent)) {
+            let ready = match &self.full {
+                Some(full) => Some(ready!(full.poll_write_ready(cx))?),
+                None => None,
+            };
+            match self.send(unsent) {
                 Ok(sent) => {
                     unsent.sent(sent);
+                    if unsent.is_empty() {
+                        self.full = None;
+                    }
                     return Poll::Ready(Ok(()));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match ready {
+                    Some(mut ready) => ready.clear_ready(),
+                    None => {
+                        let same = self.socket.get_ref().try_clone()?;
+                        self.full = Some(sys::watched_socket(same, Interest::WRITABLE)?);
+                    }
+                },
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
@@ -228,7 +250,7 @@ impl DatagramSocket for Udp {
     }
 
     fn set(&mut self, option: &DatagramOption) -> io::Result<()> {
-        let socket = SockRef::from(&*self.socket);
+        let socket = SockRef::from(self.socket.get_ref());
         let v6 = self.local.is_ipv6();
         match option {
             DatagramOption::Join(group) => self.group(group, true),
@@ -251,9 +273,9 @@ impl DatagramSocket for Udp {
                 if v6 {
                     socket.set_multicast_if_v6(index)?;
                 }
-                sys::set_multicast_interface_v4(self.socket.as_fd(), index)
+                sys::set_multicast_interface_v4(self.socket.get_ref().as_fd(), index)
             }
-            DatagramOption::Broadcast(on) => self.socket.set_broadcast(*on),
+            DatagramOption::Broadcast(on) => socket.set_broadcast(*on),
         }
     }
 }
@@ -262,7 +284,7 @@ impl DatagramSocket for Udp {
 /// whether there may be more.
 #[cfg(target_os = "linux")]
 fn receive(
-    socket: &UdpSocket,
+    socket: &SystemSocket,
     peer: Option<SocketAddr>,
     batch: &mut Datagrams,
 ) -> io::Result<bool> {
@@ -281,15 +303,15 @@ fn receive(
 
 #[cfg(not(target_os = "linux"))]
 fn receive(
-    socket: &UdpSocket,
+    socket: &SystemSocket,
     peer: Option<SocketAddr>,
     batch: &mut Datagrams,
 ) -> io::Result<bool> {
     BUFFER.with_borrow_mut(|buffer| {
         buffer.resize(SCRATCH, 0);
         let (length, from) = match peer {
-            Some(peer) => (socket.try_recv(buffer)?, peer),
-            None => socket.try_recv_from(buffer)?,
+            Some(peer) => (socket.recv(buffer)?, peer),
+            None => socket.recv_from(buffer)?,
         };
         batch.push(&buffer[..length], canonical(from).into());
         Ok(true)
@@ -307,21 +329,52 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 /// Waits for the next error of a socket.
-fn refusal(socket: Arc<UdpSocket>) -> BoxFuture<'static, io::Error> {
+fn refusal(socket: Arc<AsyncFd<SystemSocket>>) -> BoxFuture<'static, io::Error> {
     Box::pin(async move {
         loop {
-            if let Err(error) = socket.ready(Interest::ERROR).await {
-                return error;
-            }
-            let error = socket.take_error();
+            let mut ready = match socket.ready(Interest::ERROR).await {
+                Ok(ready) => ready,
+                Err(error) => return error,
+            };
+            let error = socket.get_ref().take_error();
             // Says that there is no more, so that the next wait waits.
-            let _ = socket.try_io(Interest::ERROR, || {
-                Err::<(), _>(io::ErrorKind::WouldBlock.into())
-            });
+            ready.clear_ready_matching(Ready::ERROR);
             match error {
                 Ok(Some(error)) | Err(error) => return error,
                 Ok(None) => {}
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// A socket that had no room is asked again when it has, and is watched for
+    /// that no longer once all has left.
+    #[tokio::test]
+    async fn what_waited_for_room_leaves() {
+        let bind = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
+        let other = bind().await.unwrap();
+        let mut udp = Udp::new(bind().await.unwrap(), None).unwrap();
+        let same = udp.socket.get_ref().try_clone().unwrap();
+        udp.full = Some(sys::watched_socket(same, Interest::WRITABLE).unwrap());
+        let mut unsent = UnsentDatagrams::default();
+        let to = Address::from(other.local_addr().unwrap());
+        for n in 0..u8::try_from(BATCH + 1).unwrap() {
+            unsent.push([n].to_vec(), Some(to.clone()), |_| true);
+        }
+        poll_fn(|cx| udp.poll_send(cx, &mut unsent)).await.unwrap();
+        assert!(unsent.len() == 1 && udp.full.is_some());
+        poll_fn(|cx| udp.poll_send(cx, &mut unsent)).await.unwrap();
+        assert!(unsent.is_empty() && udp.full.is_none());
+        let mut buffer = [0; 8];
+        for n in 0..=BATCH {
+            assert_eq!(other.recv(&mut buffer).await.unwrap(), 1);
+            assert_eq!(usize::from(buffer[0]), n);
+        }
+    }
 }
