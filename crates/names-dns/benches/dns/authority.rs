@@ -193,7 +193,7 @@ fn knot() -> Running {
 }
 
 /// Ours, as a process of its own.
-fn ours(over: &str) -> Running {
+pub(crate) fn ours(over: &str) -> Running {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([SERVE, over])
         // Its end is how the server learns of ours.
@@ -207,12 +207,17 @@ fn ours(over: &str) -> Running {
     Running::process(child, line.trim().parse().unwrap())
 }
 
-/// Serves the zone until it is killed, or who started it has ended.
-pub(crate) fn serve(over: &str) -> io::Result<()> {
+/// Ends this process when who started it has ended.
+pub(crate) fn end_with_who_started() {
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         std::process::exit(0);
     });
+}
+
+/// Serves the zone until it is killed, or who started it has ended.
+pub(crate) fn serve(over: &str) -> io::Result<()> {
+    end_with_who_started();
     let origin: Name = zone::ORIGIN.parse().map_err(io::Error::other)?;
     let zone = Zone::from_text(origin, &zone::text()).map_err(io::Error::other)?;
     let zones = Zones::new();

@@ -1,4 +1,4 @@
-//! The authority beside NSD and Knot, in one run.
+//! The authority beside NSD and Knot, and the forwarder beside Unbound, in one run.
 //!
 //! `cargo xtask bench dns [--rounds N] [--quick] [--apart] [--record] [ROW]...`
 //!
@@ -16,11 +16,13 @@
 #[allow(dead_code, reason = "shared with the tests, which need all of it")]
 mod ask;
 mod authority;
+mod cache;
 #[path = "../../tests/authority/daemon.rs"]
 #[allow(dead_code, reason = "shared with the tests, which need all of it")]
 mod daemon;
 mod load;
 mod zone;
+mod zone_load;
 
 use std::process::{Command, ExitCode};
 
@@ -36,9 +38,15 @@ const DNS: Benchmark = Benchmark {
         ("udp-wildcard", authority::udp_wildcard),
         ("udp-referral", authority::udp_referral),
         ("tcp-mix", authority::tcp_mix),
+        ("cache", cache::cache),
+        ("zone-load", zone_load::zone_load),
     ],
     extra: &[],
-    again: &[(authority::SERVE, authority::serve)],
+    again: &[
+        (authority::SERVE, authority::serve),
+        (cache::FORWARD, cache::run),
+        (zone_load::READ, zone_load::read),
+    ],
     crates: &["tokio"],
     programs,
 };
@@ -47,16 +55,21 @@ fn main() -> ExitCode {
     run(&DNS)
 }
 
-/// NSD and Knot as they tell their versions.
+/// The programs that are peers, as they tell their versions.
 fn programs() -> Vec<String> {
-    let version = |program: &str, argument: &str| {
+    let version = |(program, argument, name): (&str, &str, &str)| {
         let output = Command::new(program).arg(argument).output().ok()?;
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
-        Some(text.lines().next()?.replace(" version", ""))
+        let version = text.lines().next()?.split_whitespace().last()?;
+        Some(format!("{name} {version}"))
     };
-    [("nsd", "-v"), ("knotd", "-V")]
-        .into_iter()
-        .filter_map(|(program, argument)| version(program, argument))
-        .collect()
+    [
+        ("nsd", "-v", "NSD"),
+        ("knotd", "-V", "Knot"),
+        ("unbound", "-V", "Unbound"),
+    ]
+    .into_iter()
+    .filter_map(version)
+    .collect()
 }

@@ -40,7 +40,11 @@ pub(crate) fn zone_load(options: &Options) -> Vec<Line> {
     let path = folder.path().join("zone");
     fs::write(&path, zone_of(RECORDS)).unwrap();
     let rounds = options.rounds.clamp(1, 5);
-    let peers: Vec<Peer> = PEERS.iter().filter(|peer| peer.is_here()).copied().collect();
+    let peers: Vec<Peer> = PEERS
+        .iter()
+        .filter(|peer| peer.is_here())
+        .copied()
+        .collect();
     let mut ours = Vec::new();
     let mut theirs = vec![Vec::new(); peers.len()];
     let mut octets = 0.0;
@@ -64,7 +68,8 @@ pub(crate) fn zone_load(options: &Options) -> Vec<Line> {
     }];
     for (peer, samples) in peers.iter().zip(&theirs) {
         let mut line = |what: &str, of: fn(&Used) -> f64, unit: &str| {
-            let mean = |samples: &[Used]| samples.iter().map(of).sum::<f64>() / samples.len() as f64;
+            let mean =
+                |samples: &[Used]| samples.iter().map(of).sum::<f64>() / samples.len() as f64;
             lines.push(Line {
                 what: format!("{what}, zone of 1,000,000"),
                 peer: peer.name,
@@ -128,7 +133,7 @@ struct Used {
 
 /// Runs a command to its end; gives what it used, and what it said.
 fn watch(command: &mut Command) -> (Used, String) {
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut used = Used {
         seconds: 0.0,
         mebibytes: 0.0,
@@ -144,13 +149,19 @@ fn watch(command: &mut Command) -> (Used, String) {
 
 fn has_ended(child: &Child, used: &mut Used) -> bool {
     let read = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", child.id())).unwrap();
-    let peak = read("status")
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB")?.trim().parse().ok());
+    let peak = read("status").lines().find_map(|line| {
+        line.strip_prefix("VmHWM:")?
+            .strip_suffix("kB")?
+            .trim()
+            .parse()
+            .ok()
+    });
     used.mebibytes = peak.map_or(used.mebibytes, |kibibytes: f64| kibibytes / 1024.0);
     let stat = read("stat");
     // Behind the name, which may hold anything: state, then user and system time as numbers 12 and 13.
-    let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 1..].split_whitespace().collect();
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 1..]
+        .split_whitespace()
+        .collect();
     let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
     // Linux tells user space of 100 a second, whatever it uses itself.
     used.seconds = ticks / 100.0;
@@ -178,10 +189,18 @@ fn zone_of(records: usize) -> String {
         }
         match i % 10 {
             1 | 5 => writeln!(text, "host-{i} IN MX 10 mail-{}.example.net.", i % 100).unwrap(),
-            2 => writeln!(text, "host-{i} IN TXT \"v=spf1 include:_spf.example.net -all\"").unwrap(),
+            2 => writeln!(
+                text,
+                "host-{i} IN TXT \"v=spf1 include:_spf.example.net -all\""
+            )
+            .unwrap(),
             3 | 8 => writeln!(text, "www.host-{i} IN CNAME host-{i}").unwrap(),
             4 => {
-                writeln!(text, "sub-{i} IN NS ns1.sub-{i}\nsub-{i} IN NS ns2.example.net.").unwrap();
+                writeln!(
+                    text,
+                    "sub-{i} IN NS ns1.sub-{i}\nsub-{i} IN NS ns2.example.net."
+                )
+                .unwrap();
                 writeln!(text, "ns1.sub-{i} IN A 192.0.2.1").unwrap();
                 count += 2;
             }
