@@ -241,11 +241,7 @@ impl Opening<'_> {
                     at.ip(),
                     at.port()
                 ),
-                _ => format!(
-                    "dig +tcp @{} -p {} _http._tcp.lab.test SRV",
-                    at.ip(),
-                    at.port()
-                ),
+                _ => format!("dig +tcp @{} -p {} lab.test TXT", at.ip(), at.port()),
             });
         }
         Ok(())

@@ -282,34 +282,39 @@ mod with_nc {
 
 mod table {
     mod with_curl {
-        mod with_nc {
-            mod with_openssl {
-                mod with_socat {
-                    use crate::{interop::ok, lab};
+        mod with_dig {
+            mod with_kdig {
+                mod with_nc {
+                    mod with_openssl {
+                        mod with_socat {
+                            use crate::{interop::ok, lab};
 
-                    /// What the table promises: its lines, pasted into a shell.
-                    #[test]
-                    #[ignore = "needs curl, nc, openssl and socat; cargo xtask test runs it where they are installed"]
-                    fn every_line_works() {
-                        let (lab, _, table) = lab::start();
-                        let rows = lab::rows(&table);
-                        assert_eq!(rows.len(), 9);
-                        for [service, _, line] in rows {
-                            // That needs a terminal; `irc` has it.
-                            if line.starts_with("irssi ") {
-                                continue;
+                            /// What the table promises: its lines, pasted into a shell.
+                            #[test]
+                            #[ignore = "needs curl, dig, kdig, nc, openssl and socat; cargo xtask test runs it where they are installed"]
+                            fn every_line_works() {
+                                let (lab, _, table) = lab::start();
+                                let rows = lab::rows(&table);
+                                assert_eq!(rows.len(), 12);
+                                for [service, _, line] in rows {
+                                    // That needs a terminal; `irc` has it.
+                                    if line.starts_with("irssi ") {
+                                        continue;
+                                    }
+                                    let answer = ok("sh", &["-c", &line], "");
+                                    let is_right = match &*service {
+                                        "irc" => answer.contains(" 332 guest #lab :Welcome"),
+                                        "dns" => {
+                                            answer.contains("status: NOERROR")
+                                                && !answer.contains("ANSWER: 0")
+                                        }
+                                        _ => ["hello", "1"].contains(&answer.trim()),
+                                    };
+                                    assert!(is_right, "{line}: {answer}");
+                                }
+                                lab.end_well();
                             }
-                            let answer = ok("sh", &["-c", &line], "");
-                            if service == "irc" {
-                                assert!(
-                                    answer.contains(" 332 guest #lab :Welcome"),
-                                    "{line}: {answer}"
-                                );
-                                continue;
-                            }
-                            assert!(["hello", "1"].contains(&answer.trim()), "{line}: {answer}");
                         }
-                        lab.end_well();
                     }
                 }
             }

@@ -188,8 +188,11 @@ mod with_weechat {
             "/set irc.server.lab.anti_flood_prio_high 0".into(),
             "/set irc.server.lab.anti_flood_prio_low 0".into(),
             // Unless it is escaped, a semicolon ends the command here already.
-            r#"/set irc.server.lab.command "/join #lab\;/msg #lab hello from weechat\;/nick other\;/part #lab bye\;/quit""#
+            r#"/set irc.server.lab.command "/join #lab\;/msg #lab hello from weechat\;/nick other\;/part #lab bye""#
                 .into(),
+            // Once its last line has come back: what it leaves unread would reset the connection, and
+            // with it what the server has not read yet.
+            r#"/trigger add gone signal "lab,irc_in_PART" "" "" "/quit""#.into(),
         ];
         let mut command = Command::new("weechat-headless");
         command.args(["--dir", home.path().to_str().unwrap()]);
