@@ -8,6 +8,12 @@
 //! later. Standard output is for what was asked for;
 //! everything else goes to standard error.
 
+#![allow(
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    reason = "comments of arguments are their help texts, which know no links"
+)]
+
 mod completions;
 mod dns;
 mod failure;

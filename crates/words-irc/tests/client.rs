@@ -14,6 +14,8 @@ mod ours;
 mod process;
 #[path = "../../../fuzz/replay.rs"]
 mod replay;
+#[path = "client/rust_irc.rs"]
+mod rust_irc;
 #[path = "client/scripted.rs"]
 mod scripted;
 #[path = "client/simulation.rs"]
