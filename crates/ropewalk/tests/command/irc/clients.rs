@@ -331,15 +331,16 @@ mod with_ii {
         let server = folder.path().join("127.0.0.1");
         // It takes commands before it has registered, and the server does not.
         wait(&server, "Welcome to the Lab IRC network");
-        say(&server, "/j #lab");
+        let mut commands = open(&server);
+        writeln!(commands, "/j #lab").unwrap();
         let join = watcher.until(" JOIN #lab ");
         assert!(join.contains(":iinick!"), "{join}");
-        let channel = server.join("#lab");
-        say(&channel, "hello from ii");
+        let mut channel = open(&server.join("#lab"));
+        writeln!(channel, "hello from ii").unwrap();
         watcher.until(":iinick!~iinick@127.0.0.1 PRIVMSG #lab :hello from ii");
-        say(&server, "/n other");
+        writeln!(commands, "/n other").unwrap();
         watcher.until(" NICK :other");
-        say(&channel, "/l bye");
+        writeln!(channel, "/l bye").unwrap();
         watcher.until(":other!~iinick@127.0.0.1 PART #lab");
         lab.end_well();
     }
@@ -354,8 +355,9 @@ mod with_ii {
         }
     }
 
-    /// Opens the pipe once it is there; that waits for its reader.
-    fn say(folder: &Path, line: &str) {
+    /// Opens the pipe once it is there; that waits for its reader. It stays open: a reader that sees
+    /// its end opens it anew, and loses what is written meanwhile.
+    fn open(folder: &Path) -> fs::File {
         let path = folder.join("in");
         let begun = std::time::Instant::now();
         while !path.exists() {
@@ -366,7 +368,6 @@ mod with_ii {
             );
             std::thread::yield_now();
         }
-        let mut pipe = fs::OpenOptions::new().write(true).open(path).unwrap();
-        writeln!(pipe, "{line}").unwrap();
+        fs::OpenOptions::new().write(true).open(path).unwrap()
     }
 }
